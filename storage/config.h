@@ -1,0 +1,52 @@
+// What a collection is made with, and what the database is opened with.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "index/distance.h"
+#include "index/limits.h"
+#include "index/status.h"
+
+namespace vs::storage {
+
+enum class Codes : uint8_t { kNone };
+
+struct CollectionConfig {
+  uint32_t dim = 0;
+  Metric metric = Metric::kL2;
+  uint32_t m = limits::kMDefault;  // links a layer; layer 0 has 2m
+  uint32_t ef_construction = limits::kEfConstructionDefault;
+  double ml = 0;  // level multiplier; 0 asks for 1/ln(m)
+  uint32_t ef_search = limits::kEfSearchDefault;
+  std::optional<uint64_t> seed;  // of the levels; none asks for a random one
+  Codes codes = Codes::kNone;
+};
+
+// Checks all ranges and fills in ml and seed. Errors: kBadArgument, which names the field, its range and what came.
+Result<CollectionConfig> complete_config(CollectionConfig config);
+
+enum class Durability : uint8_t {
+  kAlways,    // acknowledged = synced to disk
+  kInterval,  // synced once a second: a power failure may take the last second, a killed process nothing
+  kNone,      // synced when the system likes
+};
+std::string_view durability_name(Durability durability);
+std::optional<Durability> durability_from_name(std::string_view name);
+
+struct DatabaseOptions {
+  std::string directory;
+  Durability durability = Durability::kAlways;
+  unsigned threads = 0;                           // that link new points; 0: as many as the machine has cores
+  uint64_t free_space_reserve_bytes = 256u << 20;  // writes stop with kNoSpace below this
+  uint32_t checkpoint_operations = 20'000;         // a checkpoint after so many operations …
+  uint32_t checkpoint_interval_s = 300;            // … or so long after the first one since the last checkpoint
+  // Called once, from any thread, when a disk failure makes further acknowledgements impossible: the process must exit
+  // and recover from what is on disk.
+  std::function<void(const Status&)> on_fatal;
+};
+
+}  // namespace vs::storage

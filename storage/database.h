@@ -1,0 +1,46 @@
+// The data directory: its lock, its RocksDB, its collections and the threads that write them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/api.h"
+
+namespace vs::storage {
+
+class Collection;
+
+// All functions may be called from any thread.
+class Database {
+ public:
+  // Creates the directory if it is missing, locks it, recovers every collection. Errors: kBusy (another process holds the
+  // directory), kCorrupt (what and where; nothing was changed), kIoError, kNoSpace.
+  static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
+  // Like close(); its status is lost.
+  ~Database();
+
+  // Returns the completed configuration. Errors: kBadArgument, kExists, kLimit, kNoSpace, kIoError.
+  Result<CollectionConfig> create(std::string_view name, const CollectionConfig& config);
+  // The points are gone when this returns; files go with their last reader. Errors: kNotFound, kIoError.
+  Status drop(std::string_view name);
+  // In the order of their names.
+  std::vector<std::string> names() const;
+  // Errors: kNotFound; kCorrupt for a collection that could not be opened (the message says why and what to do).
+  Result<std::shared_ptr<Collection>> find(std::string_view name) const;
+
+  // Brings the mapped files of all collections to disk. Returns the sum of their checkpoint LSNs.
+  Result<Lsn> checkpoint();
+  DatabaseStats stats() const;
+
+  // Refuses new writes with kShuttingDown, waits for those under way, checkpoints, and closes RocksDB. Idempotent.
+  Status close();
+
+ private:
+  class Impl;
+  explicit Database(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vs::storage
