@@ -19,10 +19,10 @@ std::optional<Metric> metric_from_name(std::string_view name);
 using DistanceFunction = float (*)(const float* a, const float* b, size_t dim);
 
 struct Kernels {
-  std::string_view name;             // "avx512", "avx2" or "portable"
-  DistanceFunction l2_squared;       // sum of (a-b)^2
-  DistanceFunction negative_dot;     // -sum of a*b
-  DistanceFunction one_minus_dot;    // 1 - sum of a*b: the cosine distance of unit vectors
+  std::string_view name;           // "avx512", "avx2" or "portable"
+  DistanceFunction l2_squared;     // sum of (a-b)^2
+  DistanceFunction negative_dot;   // -sum of a*b
+  DistanceFunction one_minus_dot;  // 1 - sum of a*b: the cosine distance of unit vectors
 };
 
 // The fastest kernels that this processor runs. `VSD_KERNELS=portable|avx2|avx512` in the environment asks for others
@@ -33,9 +33,8 @@ std::span<const Kernels> available_kernels();
 
 // What the index orders by: the square for l2 (same order, no root), 1 - dot of unit vectors for cosine, -dot for dot.
 DistanceFunction index_distance(Metric metric);
-// From the value that the index orders by to the one that users see, and back (for `radius`).
+// From the value that the index orders by to the one that users see.
 float user_distance(Metric metric, float index_value);
-float index_value(Metric metric, float user_distance);
 
 // Checks what may be stored or asked: every component finite and, for cosine, a norm that is not zero.
 // Errors: kNotFinite (names the first bad component), kZeroVector.

@@ -6,9 +6,9 @@ namespace vs {
 namespace {
 
 constexpr std::array<std::string_view, 19> kNames = {
-    "ok",         "bad_request", "unknown_command", "bad_argument", "not_found", "exists",        "dimension_mismatch",
-    "not_finite", "zero_vector", "too_large",       "limit",        "no_space",  "unauthorized",  "busy",
-    "read_only",  "shutting_down", "io_error",      "corrupt",      "internal"};
+    "ok",         "bad_request",   "unknown_command", "bad_argument", "not_found", "exists",       "dimension_mismatch",
+    "not_finite", "zero_vector",   "too_large",       "limit",        "no_space",  "unauthorized", "busy",
+    "read_only",  "shutting_down", "io_error",        "corrupt",      "internal"};
 static_assert(kNames.size() == static_cast<size_t>(Code::kInternal) + 1);
 
 }  // namespace

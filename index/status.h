@@ -82,23 +82,21 @@ class [[nodiscard]] Result {
 }  // namespace vs
 
 // For errors of the programmer only; bytes from files or the network are validated, never asserted.
-#define VS_CHECK(expression)                                                 \
-  do {                                                                       \
-    if (!(expression)) ::vs::check_failed(#expression, __FILE__, __LINE__);  \
+#define VS_CHECK(expression)                                                \
+  do {                                                                      \
+    if (!(expression)) ::vs::check_failed(#expression, __FILE__, __LINE__); \
   } while (false)
 
 #define VS_CONCAT_INNER(a, b) a##b
 #define VS_CONCAT(a, b) VS_CONCAT_INNER(a, b)
 
-#define VS_RETURN_IF_ERROR(expression)                          \
-  do {                                                          \
-    if (::vs::Status vs_status = (expression); !vs_status.ok()) \
-      return vs_status;                                         \
+#define VS_RETURN_IF_ERROR(expression)                                            \
+  do {                                                                            \
+    if (::vs::Status vs_status = (expression); !vs_status.ok()) return vs_status; \
   } while (false)
 
 // VS_ASSIGN_OR_RETURN(auto file, open(path));
-#define VS_ASSIGN_OR_RETURN(declaration, expression)                             \
-  auto VS_CONCAT(vs_result_, __LINE__) = (expression);                           \
-  if (!VS_CONCAT(vs_result_, __LINE__).ok())                                     \
-    return VS_CONCAT(vs_result_, __LINE__).status();                             \
+#define VS_ASSIGN_OR_RETURN(declaration, expression)                                          \
+  auto VS_CONCAT(vs_result_, __LINE__) = (expression);                                        \
+  if (!VS_CONCAT(vs_result_, __LINE__).ok()) return VS_CONCAT(vs_result_, __LINE__).status(); \
   declaration = *std::move(VS_CONCAT(vs_result_, __LINE__))

@@ -1,0 +1,112 @@
+#include "index/audit.h"
+
+#include <vector>
+
+#include "index/search_scratch.h"
+
+namespace vs {
+namespace {
+
+// Marks everything that can be reached on layer 0 from `from`, which may be marked already or not.
+void mark_reachable(const Graph& graph, Slot from, std::vector<bool>& reached) {
+  std::vector<Slot> pending;
+  const auto visit = [&](Slot slot) {
+    if (reached[slot.value]) return;
+    reached[slot.value] = true;
+    pending.push_back(slot);
+  };
+  visit(from);
+  while (!pending.empty()) {
+    const Slot slot = pending.back();
+    pending.pop_back();
+    for (const uint32_t& word : graph.links(slot, 0)) {
+      const uint32_t link = Graph::load_link(word);
+      if (link != 0 && link <= reached.size()) visit(Slot{link - 1});
+    }
+  }
+}
+
+template <class Visitor>
+void for_each_unreachable(const Graph& graph, Visitor visitor) {
+  const Graph::Entry entry = graph.entry();
+  if (entry.level < 0) return;
+  const uint32_t count = graph.slot_count();
+  std::vector<bool> reached(count);
+  if (entry.slot.value < count) mark_reachable(graph, entry.slot, reached);
+  for (Slot slot{0}; slot.value < count; ++slot.value) {
+    if (!reached[slot.value] && graph.live(slot)) visitor(slot, reached);
+  }
+}
+
+}  // namespace
+
+class Auditor {
+ public:
+  // From the nearest slot that a search finds and that has room, else instead of the farthest link of the nearest.
+  static void relink(Graph& graph, Slot slot) {
+    const float* query = graph.vector(slot);
+    const Graph::Entry start = graph.entry();
+    Neighbor nearest{graph.distance(query, start.slot), start.slot};
+    for (int layer = start.level; layer > 0; --layer) nearest = graph.descend(query, nearest, layer, nullptr);
+    Graph::SearchScratch& s = Graph::scratch();
+    graph.search_layer<false>(query, {&nearest, 1}, graph.config().ef_construction, 0, slot, s, nullptr);
+    for (const Neighbor& neighbor : s.results) {
+      for (const uint32_t& word : graph.links(neighbor.slot, 0)) {
+        if (Graph::load_link(word) != 0) continue;
+        // Another thread may fill the place first; then the list is pruned, and if that leaves this slot out, the next
+        // one is tried.
+        if (graph.add_link(neighbor.slot, 0, {neighbor.distance, slot})) return;
+        break;
+      }
+    }
+    if (!s.results.empty()) graph.force_link(s.results.front().slot, {s.results.front().distance, slot});
+  }
+};
+
+uint64_t scrub_links(Graph& graph) {
+  const uint32_t count = graph.slot_count();
+  uint64_t zeroed = 0;
+  for (Slot slot{0}; slot.value < count; ++slot.value) {
+    for (int layer = 0; layer <= graph.level(slot); ++layer) {
+      for (uint32_t& word : graph.links(slot, layer)) {
+        const uint32_t link = Graph::load_link(word);
+        if (link == 0) continue;
+        if (link <= count && link != slot.value + 1 && graph.level(Slot{link - 1}) >= layer) continue;
+        Graph::store_link(word, 0);
+        ++zeroed;
+      }
+    }
+  }
+  return zeroed;
+}
+
+void clear_links(Graph& graph, Slot slot) {
+  for (int layer = 0; layer <= graph.level(slot); ++layer) {
+    for (uint32_t& word : graph.links(slot, layer)) Graph::store_link(word, 0);
+  }
+}
+
+uint64_t relink_unreachable(Graph& graph) {
+  uint64_t relinked = 0;
+  // A forced link takes the place of another one, which may have been the last way to its target: so look again, a few
+  // times at most.
+  for (int round = 0; round < 8; ++round) {
+    uint64_t found = 0;
+    for_each_unreachable(graph, [&](Slot slot, std::vector<bool>& reached) {
+      Auditor::relink(graph, slot);
+      mark_reachable(graph, slot, reached);
+      ++found;
+    });
+    relinked += found;
+    if (found == 0) break;
+  }
+  return relinked;
+}
+
+uint64_t count_unreachable(const Graph& graph) {
+  uint64_t count = 0;
+  for_each_unreachable(graph, [&](Slot, std::vector<bool>&) { ++count; });
+  return count;
+}
+
+}  // namespace vs

@@ -1,0 +1,49 @@
+#include "index/distance_kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+namespace vs::kernels_avx512 {
+namespace {
+
+constexpr size_t kWidth = 16;
+
+struct SquaredDifference {
+  static __m512 add(__m512 sum, __m512 a, __m512 b) {
+    const __m512 difference = _mm512_sub_ps(a, b);
+    return _mm512_fmadd_ps(difference, difference, sum);
+  }
+};
+
+struct Product {
+  static __m512 add(__m512 sum, __m512 a, __m512 b) { return _mm512_fmadd_ps(a, b, sum); }
+};
+
+template <class Term>
+float accumulate(const float* a, const float* b, size_t dim) {
+  __m512 sum0 = _mm512_setzero_ps();
+  __m512 sum1 = _mm512_setzero_ps();
+  __m512 sum2 = _mm512_setzero_ps();
+  __m512 sum3 = _mm512_setzero_ps();
+  size_t i = 0;
+  for (; i + 4 * kWidth <= dim; i += 4 * kWidth) {
+    sum0 = Term::add(sum0, _mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i));
+    sum1 = Term::add(sum1, _mm512_loadu_ps(a + i + kWidth), _mm512_loadu_ps(b + i + kWidth));
+    sum2 = Term::add(sum2, _mm512_loadu_ps(a + i + 2 * kWidth), _mm512_loadu_ps(b + i + 2 * kWidth));
+    sum3 = Term::add(sum3, _mm512_loadu_ps(a + i + 3 * kWidth), _mm512_loadu_ps(b + i + 3 * kWidth));
+  }
+  for (; i + kWidth <= dim; i += kWidth) sum0 = Term::add(sum0, _mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i));
+  if (i < dim) {
+    const auto mask = static_cast<__mmask16>((1u << (dim - i)) - 1u);
+    sum1 = Term::add(sum1, _mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i));
+  }
+  return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sum0, sum1), _mm512_add_ps(sum2, sum3)));
+}
+
+}  // namespace
+
+float l2_squared(const float* a, const float* b, size_t dim) { return accumulate<SquaredDifference>(a, b, dim); }
+float dot(const float* a, const float* b, size_t dim) { return accumulate<Product>(a, b, dim); }
+
+}  // namespace vs::kernels_avx512
+#endif

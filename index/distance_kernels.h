@@ -1,0 +1,27 @@
+// The kernels behind distance.h, each in a file compiled for its instructions.
+#pragma once
+
+#include <cstddef>
+
+namespace vs {
+
+namespace kernels_portable {
+float l2_squared(const float* a, const float* b, size_t dim);
+float dot(const float* a, const float* b, size_t dim);
+}  // namespace kernels_portable
+
+#if defined(__x86_64__)
+// REQUIRES: the processor has AVX2 and FMA.
+namespace kernels_avx2 {
+float l2_squared(const float* a, const float* b, size_t dim);
+float dot(const float* a, const float* b, size_t dim);
+}  // namespace kernels_avx2
+
+// REQUIRES: the processor has AVX-512F.
+namespace kernels_avx512 {
+float l2_squared(const float* a, const float* b, size_t dim);
+float dot(const float* a, const float* b, size_t dim);
+}  // namespace kernels_avx512
+#endif
+
+}  // namespace vs

@@ -1,0 +1,90 @@
+// The parts of the graph that searching and insertion stand on: words, levels, entry point, liveness.
+#include "index/graph.h"
+
+#include <bit>
+
+namespace vs {
+namespace {
+
+constexpr uint64_t pack(Graph::Entry entry) {
+  return uint64_t{static_cast<uint32_t>(entry.level + 1)} << 32 | entry.slot.value;
+}
+constexpr Graph::Entry unpack(uint64_t word) {
+  return {Slot{static_cast<uint32_t>(word)}, static_cast<int>(word >> 32) - 1};
+}
+
+}  // namespace
+
+Graph::Graph(const GraphConfig& config, GraphMemory memory, uint32_t slots_max)
+    : config_(config),
+      memory_(memory),
+      distance_(index_distance(config.metric)),
+      nodes_(slots_max),
+      live_(slots_max / 64 + 1),
+      entry_(pack({})) {
+  VS_CHECK(slots_max <= Geometry::kSlotsMax);
+}
+
+Graph::Entry Graph::entry() const {
+  return unpack(entry_.load(std::memory_order_acquire));
+}  // pairs with raise_entry()
+
+std::span<uint32_t> Graph::links(Slot slot, int layer) const {
+  if (layer == 0) return {memory_.links0 + size_t{slot.value} * geometry().m0(), geometry().m0()};
+  const size_t row = size_t{nodes_[slot.value] & kRowMask} + static_cast<size_t>(layer - 1);
+  return {memory_.upper + row * geometry().m, geometry().m};
+}
+
+// std::atomic_ref<const T> comes only with C++26; the words lie in writable memory in every mode of use.
+uint32_t Graph::load_link(const uint32_t& word) {
+  return std::atomic_ref<uint32_t>(const_cast<uint32_t&>(word))
+      .load(std::memory_order_acquire);  // pairs with store_link()
+}
+
+void Graph::store_link(uint32_t& word, uint32_t value) {
+  std::atomic_ref<uint32_t>(word).store(value, std::memory_order_release);  // pairs with load_link()
+}
+
+void Graph::extend(uint32_t slot_count) {
+  nodes_.grow(slot_count);
+  live_.grow(slot_count / 64 + 1);
+  for (uint32_t i = slot_count_.load(std::memory_order_relaxed); i < slot_count; ++i) {
+    const int node_level = geometry().level(Slot{i});
+    VS_CHECK(upper_rows_ + static_cast<uint64_t>(node_level) <= kRowMask);
+    nodes_[i] = static_cast<uint32_t>(node_level) << kRowBits | static_cast<uint32_t>(upper_rows_);
+    upper_rows_ += static_cast<uint64_t>(node_level);
+  }
+  slot_count_.store(slot_count, std::memory_order_release);  // pairs with slot_count()
+}
+
+void Graph::raise_entry(Slot slot) {
+  const Entry wanted{slot, level(slot)};
+  uint64_t current = entry_.load(std::memory_order_relaxed);
+  for (;;) {
+    const Entry now = unpack(current);
+    const bool higher = wanted.level > now.level || (wanted.level == now.level && wanted.slot < now.slot);
+    if (!higher) return;
+    // release: pairs with entry(); whoever starts at this slot must see its links.
+    if (entry_.compare_exchange_weak(current, pack(wanted), std::memory_order_release, std::memory_order_relaxed))
+      return;
+  }
+}
+
+void Graph::adopt(Slot slot) { raise_entry(slot); }
+
+void Graph::publish(Slot slot) {
+  const uint64_t bit = uint64_t{1} << (slot.value % 64);
+  // release: pairs with live(); a reader that sees the bit sees the row and the links.
+  if ((live_word(slot).fetch_or(bit, std::memory_order_release) & bit) == 0) ++live_count_;
+}
+
+void Graph::retract(Slot slot) {
+  const uint64_t bit = uint64_t{1} << (slot.value % 64);
+  if ((live_word(slot).fetch_and(~bit, std::memory_order_release) & bit) != 0) --live_count_;
+}
+
+bool Graph::live(Slot slot) const {
+  return (live_word(slot).load(std::memory_order_acquire) >> (slot.value % 64) & 1) != 0;  // pairs with publish()
+}
+
+}  // namespace vs

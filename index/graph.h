@@ -1,0 +1,149 @@
+// The HNSW graph (Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical
+// Navigable Small World graphs", 2016/2018) over memory that somebody else keeps: heap in tests, mapped files in
+// storage/.
+//
+// Concurrency
+//   Searches take no lock. They load link words with acquire; a word is stored with release after the target's vector
+//   and own links are complete, so whatever a search reaches is whole. It may see a list in the middle of a rewrite:
+//   old and new words mixed, each of them valid. Insertions of different slots run in parallel. A list is changed under
+//   the mutex of its slot's stripe; a thread holds one stripe at a time and acquires nothing under it. Only a node that
+//   rises above the present top takes top_mutex_, for its whole insertion, so that two of them do not miss each other.
+//   One thread at a time calls extend().
+//
+// A slot's life: extend() makes it exist (no links, not live) → insert() links it (traversed, not returned) → publish()
+// (returned) → retract() (traversed, not returned, for the rest of the generation).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "index/chunked.h"
+#include "index/distance.h"
+#include "index/geometry.h"
+#include "index/types.h"
+
+namespace vs {
+
+struct GraphConfig {
+  Geometry geometry;
+  Metric metric = Metric::kL2;
+  uint32_t ef_construction = limits::kEfConstructionDefault;
+};
+
+// Addresses stay for the graph's lifetime; what lies beyond the slots given to extend() need not be backed.
+// Contents as geometry.h says; under Metric::kCosine the vectors are of unit length.
+struct GraphMemory {
+  const std::byte* vectors = nullptr;
+  uint32_t* links0 = nullptr;
+  uint32_t* upper = nullptr;
+};
+
+// What one search did.
+struct SearchTrace {
+  uint64_t distances = 0;
+  std::vector<uint32_t> hops;  // nodes expanded on each layer, layer 0 first
+  Slot entry = kNoSlot;
+};
+
+struct Neighbor {
+  float distance = 0;  // as the index orders: see index_distance()
+  Slot slot;
+  // Ties go to the older slot.
+  friend bool operator<(const Neighbor& a, const Neighbor& b) {
+    return a.distance < b.distance || (a.distance == b.distance && a.slot < b.slot);
+  }
+};
+
+class Graph {
+ public:
+  struct Entry {
+    Slot slot = kNoSlot;
+    int level = -1;  // -1: the graph is empty
+  };
+
+  // REQUIRES: slots_max <= Geometry::kSlotsMax.
+  Graph(const GraphConfig& config, GraphMemory memory, uint32_t slots_max);
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  const GraphConfig& config() const { return config_; }
+  const Geometry& geometry() const { return config_.geometry; }
+  uint32_t slot_count() const { return slot_count_.load(std::memory_order_acquire); }  // pairs with extend()
+  uint64_t upper_rows() const { return upper_rows_; }
+  uint64_t live_count() const { return live_count_.load(std::memory_order_relaxed); }
+  Entry entry() const;
+
+  int level(Slot slot) const { return static_cast<int>(nodes_[slot.value] >> kRowBits); }
+  const float* vector(Slot slot) const {
+    return reinterpret_cast<const float*>(memory_.vectors + slot.value * geometry().vector_stride());
+  }
+  // REQUIRES: layer <= level(slot). Words are read and written through load_link() and store_link() only.
+  std::span<uint32_t> links(Slot slot, int layer) const;
+  static uint32_t load_link(const uint32_t& word);
+  static void store_link(uint32_t& word, uint32_t value);
+
+  // Makes slots slot_count()..slot_count-1 exist. REQUIRES: memory for them is backed, their links are 0 (or, in
+  // recovery, scrubbed) and their vectors are written.
+  void extend(uint32_t slot_count);
+  // Links `slot`, algorithm 1. REQUIRES: extend() covers it; called once for a slot.
+  void insert(Slot slot);
+  // Tells the graph that `slot` is linked already (it was opened from files).
+  void adopt(Slot slot);
+  void publish(Slot slot);
+  void retract(Slot slot);
+  bool live(Slot slot) const;
+
+  // The `ef` nearest live slots that the graph search finds (algorithms 2 and 5), nearest first. Slots that are not
+  // live are traversed, but take no place among the ef. `query` has dim floats, unit length for cosine. `trace` may be
+  // null.
+  std::vector<Neighbor> search(const float* query, uint32_t ef, SearchTrace* trace = nullptr) const;
+  // The k nearest live slots, by looking at all of them.
+  std::vector<Neighbor> search_exact(const float* query, uint32_t k, SearchTrace* trace = nullptr) const;
+
+  float distance(const float* query, Slot slot) const;
+
+ private:
+  friend class Auditor;
+
+  struct NearestLast;
+  struct SearchScratch;
+  static SearchScratch& scratch();
+
+  Neighbor descend(const float* query, Neighbor from, int layer, SearchTrace* trace) const;
+  template <bool kOnlyLive>
+  void search_layer(const float* query, std::span<const Neighbor> entries, uint32_t ef, int layer, Slot skip,
+                    SearchScratch& scratch, SearchTrace* trace) const;
+
+  std::vector<Neighbor> select_neighbors(std::span<const Neighbor> nearest_first, uint32_t count) const;
+  bool add_link(Slot from, int layer, Neighbor to);
+  bool replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words);
+  void force_link(Slot from, Neighbor to);
+  void raise_entry(Slot slot);
+  std::mutex& stripe(Slot slot) { return stripes_[slot.value % stripes_.size()]; }
+  std::atomic<uint64_t>& live_word(Slot slot) { return live_[slot.value / 64]; }
+  const std::atomic<uint64_t>& live_word(Slot slot) const { return live_[slot.value / 64]; }
+
+  // nodes_[slot]: level in the upper bits, first row in `upper` in the lower ones.
+  static constexpr int kRowBits = 28;
+  static constexpr uint32_t kRowMask = (1u << kRowBits) - 1;
+
+  const GraphConfig config_;
+  const GraphMemory memory_;
+  const DistanceFunction distance_;
+  ChunkedArray<uint32_t> nodes_;
+  ChunkedArray<std::atomic<uint64_t>> live_;
+  uint64_t upper_rows_ = 0;
+  std::atomic<uint32_t> slot_count_{0};
+  std::atomic<uint64_t> live_count_{0};
+  std::atomic<uint64_t> entry_;  // slot in the low half, level + 1 in the high half
+  std::mutex top_mutex_;
+  std::array<std::mutex, 1024> stripes_;
+};
+
+}  // namespace vs

@@ -1,0 +1,156 @@
+// Insertion: Malkov & Yashunin, algorithm 1, with the diversity heuristic of algorithm 4 (without extension of the
+// candidates and without refilling from the discarded) for a new node's links and again when a full list is pruned.
+//
+// Order of writes. Neighbours on all layers are chosen first, then the node's own links are written on all layers, then
+// the neighbours' links to it from layer 0 upward, then the entry point. So whoever reaches the node, on any layer,
+// finds its way on from there. (Linking layer by layer from the top, as published, lets a search descend through a node
+// that has no links on the layer below yet; hnswlib locks the node meanwhile, which a lock-free reader cannot honour.)
+#include <algorithm>
+
+#include "index/graph.h"
+#include "index/search_scratch.h"
+
+namespace vs {
+
+void Graph::insert(Slot slot) {
+  const int node_level = level(slot);
+  Entry start = entry();
+  std::unique_lock<std::mutex> top(top_mutex_, std::defer_lock);
+  if (node_level > start.level) {
+    top.lock();
+    start = entry();
+  }
+  if (start.level < 0) {
+    raise_entry(slot);
+    return;
+  }
+
+  const float* query = vector(slot);
+  Neighbor nearest{distance(query, start.slot), start.slot};
+  for (int layer = start.level; layer > node_level; --layer) nearest = descend(query, nearest, layer, nullptr);
+
+  SearchScratch& s = scratch();
+  std::array<std::vector<Neighbor>, limits::kLayerMax + 1> chosen;
+  std::vector<Neighbor> entries = {nearest};
+  const int top_layer = std::min(node_level, start.level);
+  for (int layer = top_layer; layer >= 0; --layer) {
+    search_layer<false>(query, entries, config_.ef_construction, layer, slot, s, nullptr);
+    chosen[static_cast<size_t>(layer)] = select_neighbors(s.results, geometry().m);
+    if (!s.results.empty()) entries.assign(s.results.begin(), s.results.end());
+  }
+
+  {
+    std::lock_guard<std::mutex> lock(stripe(slot));
+    for (int layer = 0; layer <= top_layer; ++layer) {
+      const std::vector<Neighbor>& neighbors = chosen[static_cast<size_t>(layer)];
+      const std::span<uint32_t> words = links(slot, layer);
+      for (size_t i = 0; i < neighbors.size(); ++i) store_link(words[i], neighbors[i].slot.value + 1);
+    }
+  }
+  for (int layer = 0; layer <= top_layer; ++layer) {
+    bool linked = false;
+    const std::vector<Neighbor>& neighbors = chosen[static_cast<size_t>(layer)];
+    for (const Neighbor& neighbor : neighbors) {
+      linked |= add_link(neighbor.slot, layer, {neighbor.distance, slot});
+    }
+    // All of them had better links than this one: without a way in, the node would be lost to searches.
+    if (!linked && layer == 0 && !neighbors.empty())
+      force_link(neighbors.front().slot, {neighbors.front().distance, slot});
+  }
+  raise_entry(slot);
+}
+
+// Keeps a candidate when it is nearer to the base than to every one kept before: links in several directions instead of
+// into one cluster.
+std::vector<Neighbor> Graph::select_neighbors(std::span<const Neighbor> nearest_first, uint32_t count) const {
+  std::vector<Neighbor> kept;
+  kept.reserve(count);
+  for (const Neighbor& candidate : nearest_first) {
+    if (kept.size() >= count) break;
+    const float* candidate_vector = vector(candidate.slot);
+    const bool diverse = std::none_of(kept.begin(), kept.end(), [&](const Neighbor& other) {
+      return distance(candidate_vector, other.slot) < candidate.distance;
+    });
+    if (diverse) kept.push_back(candidate);
+  }
+  return kept;
+}
+
+// Returns whether `from` links to `to` afterwards.
+bool Graph::add_link(Slot from, int layer, Neighbor to) {
+  std::lock_guard<std::mutex> lock(stripe(from));
+  const std::span<uint32_t> words = links(from, layer);
+  uint32_t* empty = nullptr;
+  for (uint32_t& word : words) {
+    const uint32_t link = load_link(word);
+    if (link == to.slot.value + 1) return true;
+    if (link == 0 && empty == nullptr) empty = &word;
+  }
+  if (empty != nullptr) {
+    store_link(*empty, to.slot.value + 1);
+    return true;
+  }
+  return replace_pruned(from, layer, to, words);
+}
+
+// Chooses anew among the links of a full list and `to`. Only words that change are written: survivors keep their place.
+// REQUIRES: the stripe of `from` is held.
+bool Graph::replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words) {
+  const float* base = vector(from);
+  const size_t stride = geometry().vector_stride();
+  const uint32_t slot_bound = slot_count();
+  std::vector<Neighbor> candidates;
+  candidates.reserve(words.size() + 1);
+  candidates.push_back(to);
+  for (size_t i = 0; i < words.size(); ++i) {
+    const uint32_t link = load_link(words[i]);
+    if (link == 0 || link > slot_bound || link == from.value + 1) continue;
+    if (i + 1 < words.size()) {
+      const uint32_t next = load_link(words[i + 1]);
+      if (next != 0 && next <= slot_bound) prefetch(vector(Slot{next - 1}), stride);
+    }
+    candidates.push_back({distance(base, Slot{link - 1}), Slot{link - 1}});
+  }
+  std::sort(candidates.begin(), candidates.end());
+  std::vector<Neighbor> kept = select_neighbors(candidates, geometry().links_in(layer));
+
+  const auto drop = [&kept](Slot slot) {
+    const auto found = std::find_if(kept.begin(), kept.end(), [&](const Neighbor& k) { return k.slot == slot; });
+    if (found == kept.end()) return false;
+    kept.erase(found);
+    return true;
+  };
+  const bool linked = drop(to.slot);
+  bool placed = !linked;
+  for (uint32_t& word : words) {
+    const uint32_t link = load_link(word);
+    if (link != 0 && drop(Slot{link - 1})) continue;
+    store_link(word, placed ? 0 : to.slot.value + 1);
+    placed = true;
+  }
+  return linked;
+}
+
+// Puts the link in place of the farthest one of a full list on layer 0. What loses its last way in by this is found by
+// the audit (audit.h).
+void Graph::force_link(Slot from, Neighbor to) {
+  std::lock_guard<std::mutex> lock(stripe(from));
+  const float* base = vector(from);
+  uint32_t* farthest = nullptr;
+  float farthest_distance = 0;
+  for (uint32_t& word : links(from, 0)) {
+    const uint32_t link = load_link(word);
+    if (link == 0) {
+      farthest = &word;
+      break;
+    }
+    const float d = distance(base, Slot{link - 1});
+    if (farthest == nullptr || d > farthest_distance) {
+      farthest = &word;
+      farthest_distance = d;
+    }
+  }
+  store_link(*farthest, to.slot.value + 1);
+}
+
+}  // namespace vs
