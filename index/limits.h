@@ -11,6 +11,10 @@ inline constexpr size_t kReservedFileDescriptors = 256;
 inline constexpr size_t kLineBytes = 4u << 20;
 inline constexpr size_t kUnsentBytes = 8u << 20;
 inline constexpr size_t kRequestsInFlight = 1024;
+// Lines of requests in flight, together; with kRequestsInFlight it bounds what one client's pipeline holds.
+inline constexpr size_t kRequestBytesInFlight = 8u << 20;
+inline constexpr size_t kReplyBytes = 64u << 20;
+inline constexpr size_t kOptions = 32;
 
 inline constexpr uint32_t kKMax = 10'000;
 inline constexpr uint32_t kEfMax = 10'000;
@@ -25,6 +29,7 @@ inline constexpr int kLayerMax = 15;
 
 inline constexpr size_t kIdBytes = 512;
 inline constexpr size_t kAttributesBytes = 64u << 10;
+inline constexpr size_t kAttributesDepth = 64;
 inline constexpr size_t kCollectionNameBytes = 64;
 inline constexpr size_t kCollections = 1024;
 inline constexpr uint32_t kScanLimitMax = 10'000;
