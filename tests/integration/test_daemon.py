@@ -51,7 +51,7 @@ class Options(Temporary):
 
     def test_flags_over_environment_over_file(self):
         data = [self.folder / name for name in ("by-file", "by-environment", "by-flag")]
-        config = self.write("vsd.conf", f'data-dir = "{data[0]}"\nlisten = "127.0.0.1:0"\nlog-level = "warn"\n')
+        config = self.write("vsd.conf", f"data-dir = {data[0]}  # where\nlisten = 127.0.0.1:0\nlog-level = warn\n")
         for arguments, environment, expected in (
             ([], {}, data[0]),
             ([], {"VSD_DATA_DIR": str(data[1])}, data[1]),
@@ -280,7 +280,7 @@ class Environment(Temporary):
             self.assertNotIn("\x1b", daemon.log_text())
 
     def test_a_configuration_file_runs(self):
-        config = self.write("vsd.conf", "threads = 1\ndurability = \"none\"\n")
+        config = self.write("vsd.conf", "# a comment\nthreads = 1\ndurability = none\n")
         with harness.Daemon("--config", config) as daemon:
             client = daemon.connect()
             client.ok("CREATE c dim=2")
