@@ -36,8 +36,8 @@ using DeleteDone = std::function<void(Result<DeleteReply>)>;
 
 struct Point {
   std::string id;
-  std::string attributes;                    // text of a JSON object; empty unless asked for, "{}" for none
-  std::vector<float> vector;                 // as it was given; empty unless asked for
+  std::string attributes;                       // text of a JSON object; empty unless asked for, "{}" for none
+  std::vector<float> vector;                    // as it was given; empty unless asked for
   std::vector<std::vector<std::string>> links;  // a list for each layer from 0 up; empty unless asked for
 };
 
@@ -65,9 +65,9 @@ struct SearchReply {
   // What the search did, for explain.
   uint32_t ef = 0;
   bool exact = false;
-  uint64_t distances = 0;          // vectors compared with the query
-  std::vector<uint32_t> hops;      // nodes expanded on each layer, 0 first; empty for an exact search
-  std::string entry_point;         // id of the node where it began; empty if none or if that point is deleted
+  uint64_t distances = 0;      // vectors compared with the query
+  std::vector<uint32_t> hops;  // nodes expanded on each layer, 0 first; empty for an exact search
+  std::string entry_point;     // id of the node where it began; empty if none or if that point is deleted
 };
 
 struct ScanRequest {
@@ -83,11 +83,11 @@ struct ScanReply {
 struct CollectionStats {
   CollectionConfig config;
   uint64_t live = 0;
-  uint64_t deleted = 0;                    // slots held by deleted and replaced points
-  std::vector<uint64_t> layers;            // live and deleted nodes whose level is at least the index
+  uint64_t deleted = 0;          // slots held by deleted and replaced points
+  std::vector<uint64_t> layers;  // live and deleted nodes whose level is at least the index
   uint64_t generation = 0;
-  Lsn lsn;             // of the last operation that is acknowledged or about to be
-  Lsn checkpoint_lsn;  // what a recovery would start from
+  Lsn lsn;                                              // of the last operation that is acknowledged or about to be
+  Lsn checkpoint_lsn;                                   // what a recovery would start from
   std::vector<std::pair<std::string, uint64_t>> bytes;  // size of each mapped file
 };
 

@@ -40,7 +40,7 @@ std::optional<Durability> durability_from_name(std::string_view name);
 struct DatabaseOptions {
   std::string directory;
   Durability durability = Durability::kAlways;
-  unsigned threads = 0;                           // that link new points; 0: as many as the machine has cores
+  unsigned threads = 0;                            // that link new points; 0: as many as the machine has cores
   uint64_t free_space_reserve_bytes = 256u << 20;  // writes stop with kNoSpace below this
   uint32_t checkpoint_operations = 20'000;         // a checkpoint after so many operations …
   uint32_t checkpoint_interval_s = 300;            // … or so long after the first one since the last checkpoint

@@ -15,8 +15,8 @@ class Collection;
 // All functions may be called from any thread.
 class Database {
  public:
-  // Creates the directory if it is missing, locks it, recovers every collection. Errors: kBusy (another process holds the
-  // directory), kCorrupt (what and where; nothing was changed), kIoError, kNoSpace.
+  // Creates the directory if it is missing, locks it, recovers every collection. Errors: kBusy (another process holds
+  // the directory), kCorrupt (what and where; nothing was changed), kIoError, kNoSpace.
   static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
   // Like close(); its status is lost.
   ~Database();

@@ -1,0 +1,71 @@
+// Which operations of a collection have reached its graph. They are staged in the order of their LSNs and finish in any
+// order; a checkpoint may cover those below which all are finished.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "index/types.h"
+
+namespace vs::storage {
+
+class AppliedWindow {
+ public:
+  struct Mark {
+    Lsn lsn;             // all operations up to this one are in the graph
+    uint32_t slots = 0;  // that they take
+  };
+
+  void reset(Mark mark) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    mark_ = mark;
+    staged_.clear();
+  }
+  // REQUIRES: lsn is the last staged one plus 1.
+  void stage(Lsn lsn, uint32_t slots_after) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    staged_.push_back({lsn, slots_after, false});
+  }
+  // The record of `superseded` is no longer needed once `by` is checkpointed. REQUIRES: `by` does not fall from call to
+  // call.
+  void supersede(Lsn by, Lsn superseded) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    superseded_.emplace_back(by, superseded);
+  }
+  void applied(Lsn lsn) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    staged_[lsn.value - staged_.front().lsn.value].done = true;
+    for (; !staged_.empty() && staged_.front().done; staged_.pop_front()) {
+      mark_ = {staged_.front().lsn, staged_.front().slots_after};
+    }
+  }
+  Mark mark() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return mark_;
+  }
+  // The records that a checkpoint at `lsn` makes superfluous, taken out of the list.
+  std::vector<Lsn> take_superseded(Lsn lsn) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<Lsn> taken;
+    for (; !superseded_.empty() && superseded_.front().first <= lsn; superseded_.pop_front()) {
+      taken.push_back(superseded_.front().second);
+    }
+    return taken;
+  }
+
+ private:
+  struct Staged {
+    Lsn lsn;
+    uint32_t slots_after;
+    bool done;
+  };
+  mutable std::mutex mutex_;
+  Mark mark_;
+  std::deque<Staged> staged_;
+  std::deque<std::pair<Lsn, Lsn>> superseded_;  // (by whom, which), in the order of the former
+};
+
+}  // namespace vs::storage

@@ -1,0 +1,239 @@
+// Reading a collection: points from RocksDB, searches from the graph.
+#include "storage/collection.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+
+#include "storage/collection_impl.h"
+#include "storage/commit_queue.h"
+
+namespace vs::storage {
+namespace {
+
+// What a page of SCAN may carry of vectors and attributes, so that a reply stays near a request's largest size.
+constexpr size_t kScanPageBytes = limits::kLineBytes;
+
+Status check_range(const char* what, uint32_t value, uint32_t max) {
+  if (value >= 1 && value <= max) return {};
+  return {Code::kBadArgument,
+          std::string(what) + ": expected 1.." + std::to_string(max) + ", got " + std::to_string(value)};
+}
+
+}  // namespace
+
+CollectionImpl::CollectionImpl(std::string name, const CollectionInfo& info, Store& store, CommitQueue& queue,
+                               std::shared_ptr<Generation> generation)
+    : name_(std::move(name)), store_(store), queue_(queue), generation_(std::move(generation)), info_(info) {}
+
+Status CollectionImpl::gone() const {
+  return {Code::kNotFound, "collection '" + name_ + "' was dropped; LIST shows those that are there"};
+}
+
+void CollectionImpl::add(AddRequest request, AddDone done) {
+  const size_t dim = config().dim;
+  Status status;
+  if (request.vector.size() != dim) {
+    status = {Code::kDimensionMismatch, "collection '" + name_ + "' has " + std::to_string(dim) +
+                                            " dimensions, the vector has " + std::to_string(request.vector.size())};
+  } else {
+    status = validate_vector(config().metric, request.vector);
+  }
+  if (!status.ok()) return done(status);
+  queue_.submit(CommitQueue::Add{shared_from_this(), std::move(request), std::move(done)});
+}
+
+void CollectionImpl::remove(std::vector<std::string> ids, DeleteDone done) {
+  queue_.submit(CommitQueue::Delete{shared_from_this(), std::move(ids), std::move(done)});
+}
+
+void CollectionImpl::apply(std::optional<Slot> slot, Lsn previous) {
+  Graph& graph = generation_->graph();
+  if (slot) {
+    graph.insert(*slot);
+    graph.publish(*slot);
+  }
+  // After the new one, so that a point which is replaced can be found at any moment; collect() drops the old one of a
+  // search that saw both.
+  if (const auto old = generation_->find(previous)) {
+    generation_->set_flag(*old, Row::kDead);
+    graph.retract(*old);
+  }
+}
+
+Status CollectionImpl::attach(Point& point, Lsn lsn, With with) const {
+  if (!with.attributes && !with.vector) return {};
+  VS_ASSIGN_OR_RETURN(const std::string value, store_.get_record(number(), lsn));
+  VS_ASSIGN_OR_RETURN(const Record record, decode_record(value, config().dim));
+  if (with.attributes) point.attributes = record.attributes.empty() ? "{}" : record.attributes;
+  if (with.vector) point.vector = decode_vector(record.vector);
+  return {};
+}
+
+Result<Point> CollectionImpl::get(const std::string& id, With with) const {
+  if (dropped()) return gone();
+  Point point{.id = id, .attributes = {}, .vector = {}, .links = {}};
+  // The record goes when the point is replaced and a checkpoint follows: then the id has a new LSN, so ask again.
+  for (;;) {
+    VS_ASSIGN_OR_RETURN(const auto lsn, store_.find_id(number(), id));
+    if (!lsn) return Status{Code::kNotFound, "no point '" + id + "' in collection '" + name_ + "'"};
+    const Status status = attach(point, *lsn, with);
+    if (status.ok()) return point;
+    VS_ASSIGN_OR_RETURN(const auto again, store_.find_id(number(), id));
+    if (status.code() != Code::kNotFound || again == lsn) {
+      return status.code() == Code::kNotFound ? Status{Code::kCorrupt, status.message()} : status;
+    }
+  }
+}
+
+Status CollectionImpl::check_request(const SearchRequest& request) const {
+  if (dropped()) return gone();
+  VS_RETURN_IF_ERROR(check_range("k", request.k, limits::kKMax));
+  if (request.ef != 0) VS_RETURN_IF_ERROR(check_range("ef", request.ef, limits::kEfMax));
+  if (request.radius && !std::isfinite(*request.radius)) {
+    return {Code::kBadArgument, "radius: expected a finite number"};
+  }
+  if (request.id) return {};
+  if (request.vector.size() != config().dim) {
+    return {Code::kDimensionMismatch, "collection '" + name_ + "' has " + std::to_string(config().dim) +
+                                          " dimensions, the query has " + std::to_string(request.vector.size())};
+  }
+  return validate_vector(config().metric, request.vector);
+}
+
+// As the graph compares it: of unit length for cosine.
+Result<std::vector<float>> CollectionImpl::query_of(const SearchRequest& request) const {
+  std::vector<float> query;
+  if (request.id) {
+    VS_ASSIGN_OR_RETURN(Point point, get(*request.id, {.vector = true}));
+    query = std::move(point.vector);
+  } else {
+    query = request.vector;
+  }
+  if (config().metric == Metric::kCosine) normalize(query);
+  return query;
+}
+
+// Turns slots into points. Leaves out the query's own id, what was deleted since, and the older of two slots of one id
+// (a search beside an update may see both).
+std::vector<Match> CollectionImpl::collect(const Generation& generation, const std::vector<Neighbor>& neighbors,
+                                           const SearchRequest& request) const {
+  std::unordered_set<std::string_view> seen;
+  std::vector<Match> matches;
+  for (const Neighbor& neighbor : neighbors) {
+    if (matches.size() == request.k) break;
+    const float distance = user_distance(config().metric, neighbor.distance);
+    if (request.radius && distance > *request.radius) break;
+    if (!generation.graph().live(neighbor.slot)) continue;
+    const std::string_view id = generation.id(neighbor.slot);
+    if (request.id && id == *request.id) continue;
+    if (!seen.insert(id).second) continue;
+    matches.push_back(
+        {.point = {.id = std::string(id), .attributes = {}, .vector = {}, .links = {}}, .distance = distance});
+  }
+  return matches;
+}
+
+Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
+  VS_RETURN_IF_ERROR(check_request(request));
+  VS_ASSIGN_OR_RETURN(const std::vector<float> query, query_of(request));
+  const std::shared_ptr<const Generation> generation = generation_;
+  const Graph& graph = generation->graph();
+  const uint32_t wanted = request.k + (request.id ? 1 : 0);
+
+  SearchReply reply;
+  reply.ef = std::max(request.ef != 0 ? request.ef : config().ef_search, wanted);
+  SearchTrace trace;
+  for (reply.exact = request.exact;; reply.exact = true) {
+    const std::vector<Neighbor> neighbors =
+        reply.exact ? graph.search_exact(query.data(), wanted, &trace) : graph.search(query.data(), reply.ef, &trace);
+    reply.matches = collect(*generation, neighbors, request);
+    // Too few, because links were lost or points were deleted meanwhile: whoever asks for k points gets them even then.
+    const uint64_t live = graph.live_count();
+    const bool enough = request.radius
+                            ? neighbors.size() >= std::min<uint64_t>(wanted, live)
+                            : reply.matches.size() + (request.id ? 1 : 0) >= std::min<uint64_t>(wanted, live);
+    if (enough || reply.exact) break;
+  }
+  for (Match& match : reply.matches) {
+    // A point that was deleted in this moment keeps its place without what its record held.
+    if (!request.with.attributes && !request.with.vector) break;
+    auto point = get(match.point.id, request.with);
+    if (point.ok()) {
+      match.point = *std::move(point);
+    } else if (point.status().code() != Code::kNotFound) {
+      return point.status();
+    } else {
+      match.point.id.clear();
+    }
+  }
+  std::erase_if(reply.matches, [](const Match& match) { return match.point.id.empty(); });
+  reply.distances = trace.distances;
+  reply.hops = std::move(trace.hops);
+  if (trace.entry != kNoSlot && graph.live(trace.entry)) reply.entry_point = generation->id(trace.entry);
+  return reply;
+}
+
+std::vector<std::vector<std::string>> CollectionImpl::links_of(const Generation& generation, Slot slot) const {
+  const Graph& graph = generation.graph();
+  std::vector<std::vector<std::string>> layers;
+  for (int layer = 0; layer <= graph.level(slot); ++layer) {
+    std::vector<std::string>& ids = layers.emplace_back();
+    for (const uint32_t& word : graph.links(slot, layer)) {
+      const uint32_t link = Graph::load_link(word);
+      if (link == 0 || link > graph.slot_count() || !graph.live(Slot{link - 1})) continue;
+      ids.emplace_back(generation.id(Slot{link - 1}));
+    }
+  }
+  return layers;
+}
+
+Result<ScanReply> CollectionImpl::scan(const ScanRequest& request) const {
+  if (dropped()) return gone();
+  VS_RETURN_IF_ERROR(check_range("limit", request.limit, limits::kScanLimitMax));
+  const std::shared_ptr<const Generation> generation = generation_;
+  const Graph& graph = generation->graph();
+  const uint32_t count = graph.slot_count();
+  ScanReply reply;
+  size_t bytes = 0;
+  for (Slot slot = generation->first_after(request.after); slot.value < count; ++slot.value) {
+    if (!graph.live(slot)) continue;
+    if (reply.points.size() == request.limit || bytes >= kScanPageBytes) {
+      reply.next = Lsn{generation->lsn(slot).value - 1};
+      break;
+    }
+    Point point{.id = std::string(generation->id(slot)), .attributes = {}, .vector = {}, .links = {}};
+    const Status status = attach(point, generation->lsn(slot), request.with);
+    if (status.code() == Code::kNotFound && !graph.live(slot)) continue;  // deleted and trimmed since
+    VS_RETURN_IF_ERROR(status);
+    if (request.with.links) point.links = links_of(*generation, slot);
+    // About ten characters a number in a reply.
+    bytes += point.vector.size() * 10 + point.attributes.size();
+    reply.points.push_back(std::move(point));
+  }
+  return reply;
+}
+
+CollectionStats CollectionImpl::stats() const {
+  const Graph& graph = generation_->graph();
+  CollectionStats stats;
+  stats.config = config();
+  const uint32_t slots = graph.slot_count();
+  stats.live = graph.live_count();
+  stats.deleted = slots - std::min<uint64_t>(stats.live, slots);
+  for (Slot slot{0}; slot.value < slots; ++slot.value) {
+    const auto layers = static_cast<size_t>(graph.level(slot)) + 1;
+    if (stats.layers.size() < layers) stats.layers.resize(layers);
+    for (size_t layer = 0; layer < layers; ++layer) ++stats.layers[layer];
+  }
+  stats.lsn = last_lsn();
+  {
+    std::lock_guard<std::mutex> lock(info_mutex_);
+    stats.generation = info_.generation;
+    stats.checkpoint_lsn = info_.checkpoint_lsn;
+  }
+  stats.bytes = generation_->file_bytes();
+  return stats;
+}
+
+}  // namespace vs::storage

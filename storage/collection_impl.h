@@ -1,0 +1,95 @@
+// A collection's state, shared by those who read it (collection.cc), write it (commit_queue.cc), checkpoint it
+// (checkpoint.cc) and recover it (recovery.cc).
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "storage/applied_window.h"
+#include "storage/collection.h"
+#include "storage/generation.h"
+#include "storage/store.h"
+
+namespace vs::storage {
+
+class CommitQueue;
+
+class CollectionImpl final : public Collection, public std::enable_shared_from_this<CollectionImpl> {
+ public:
+  // `queue` takes the writes and outlives them; set before the first one.
+  CollectionImpl(std::string name, const CollectionInfo& info, Store& store, CommitQueue& queue,
+                 std::shared_ptr<Generation> generation);
+
+  const std::string& name() const override { return name_; }
+  const CollectionConfig& config() const override { return info_.config; }
+  void add(AddRequest request, AddDone done) override;
+  void remove(std::vector<std::string> ids, DeleteDone done) override;
+  Result<Point> get(const std::string& id, With with) const override;
+  Result<SearchReply> search(const SearchRequest& request) const override;
+  Result<ScanReply> scan(const ScanRequest& request) const override;
+  CollectionStats stats() const override;
+
+  CollectionNumber number() const { return info_.number; }
+  std::shared_ptr<Generation> generation() const { return generation_; }
+  AppliedWindow& window() { return window_; }
+  bool dropped() const { return dropped_.load(std::memory_order_acquire); }
+  void set_dropped() { dropped_.store(true, std::memory_order_release); }
+  Lsn last_lsn() const { return Lsn{last_lsn_.load(std::memory_order_relaxed)}; }
+  // Called by the commit thread, or by recovery.
+  void set_last_lsn(Lsn lsn) { last_lsn_.store(lsn.value, std::memory_order_relaxed); }
+
+  // The description as the next checkpoint writes it; under info_mutex().
+  CollectionInfo& info() { return info_; }
+  std::mutex& info_mutex() const { return info_mutex_; }
+
+  // Puts one durable operation into the graph: links and publishes `slot` (none for a delete) and retracts the slot of
+  // `previous` (0: none).
+  void apply(std::optional<Slot> slot, Lsn previous);
+
+ private:
+  Status check_request(const SearchRequest& request) const;
+  Result<std::vector<float>> query_of(const SearchRequest& request) const;
+  Status attach(Point& point, Lsn lsn, With with) const;
+  std::vector<Match> collect(const Generation& generation, const std::vector<Neighbor>& neighbors,
+                             const SearchRequest& request) const;
+  std::vector<std::vector<std::string>> links_of(const Generation& generation, Slot slot) const;
+  Status gone() const;
+
+  const std::string name_;
+  Store& store_;
+  CommitQueue& queue_;
+  const std::shared_ptr<Generation> generation_;
+  AppliedWindow window_;
+  std::atomic<bool> dropped_{false};
+  std::atomic<uint64_t> last_lsn_{0};
+  mutable std::mutex info_mutex_;
+  CollectionInfo info_;  // the configuration in it never changes
+};
+
+// recovery.cc: brings the mapped files of `info` to the state of the log, or rebuilds them. `verify` distrusts what the
+// files say of deletions (the last run did not end well and did not sync every operation). Errors: kCorrupt, kIoError,
+// kNoSpace.
+struct RecoveryContext {
+  FileSystem& file_system;
+  Store& store;
+  CommitQueue& queue;
+  const std::string& directory;  // of the database
+  uint64_t free_space_reserve_bytes;
+  unsigned threads;
+  bool clean;    // the last run closed the database
+  bool relaxed;  // the last run had a durability below `always`
+};
+Result<std::shared_ptr<CollectionImpl>> recover_collection(const RecoveryContext& context, const std::string& name,
+                                                           const CollectionInfo& info);
+std::string collection_directory(const std::string& database, CollectionNumber number);
+Generation::Identity generation_identity(const std::string& database, const CollectionInfo& info);
+
+// checkpoint.cc: brings a collection's mapped files to the disk, writes that down, and trims the log. A collection
+// without new operations is left alone. `commit_mutex` keeps commits and drops out while RocksDB is written. One at a
+// time for each collection. Errors: kIoError; nothing may be acknowledged after that.
+Status checkpoint_collection(Store& store, CollectionImpl& collection, std::mutex& commit_mutex);
+
+}  // namespace vs::storage

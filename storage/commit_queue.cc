@@ -1,0 +1,321 @@
+#include "storage/commit_queue.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace vs::storage {
+namespace {
+
+// A group ends at about this much, so that one sync never waits for an endless batch.
+constexpr size_t kGroupBytesMax = 16u << 20;
+// Deletions may go on in the last half of the reserve: they are what makes room.
+constexpr uint64_t kDeleteReserveShare = 2;
+
+std::string_view bytes_of(const std::vector<float>& vector) {
+  return {reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)};
+}
+
+}  // namespace
+
+// Answers one request when the last of its operations is applied.
+struct CommitQueue::Completion {
+  std::atomic<size_t> pending{0};
+  std::function<void(const Status&)> finish;
+};
+
+struct CommitQueue::Operation {
+  std::shared_ptr<CollectionImpl> collection;
+  Lsn lsn;
+  Record::Kind kind = Record::Kind::kUpsert;
+  std::string id;
+  std::vector<float> vector;  // as mapped: of unit length for cosine; empty for a delete
+  Lsn previous;
+  std::optional<Slot> slot;
+  std::shared_ptr<Completion> completion;
+};
+
+struct CommitQueue::Group {
+  explicit Group(Store& store) : batch(store) {}
+  struct PerCollection {
+    uint32_t slots = 0;
+    uint64_t id_bytes = 0;
+    Lsn last;
+    std::unordered_map<std::string, Lsn> changed;  // ids whose LSN this group changes; 0: deleted
+  };
+  Store::Batch batch;
+  std::map<const CollectionImpl*, PerCollection> collections;
+  std::vector<Operation> operations;
+  std::vector<std::shared_ptr<Completion>> completions;
+  uint64_t free_bytes = 0;
+};
+
+struct CommitQueue::Applier {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Operation> queue;
+  bool stopping = false;
+  std::thread thread;
+};
+
+CommitQueue::CommitQueue(Store& store, FileSystem& file_system, const DatabaseOptions& options, unsigned apply_threads)
+    : store_(store), file_system_(file_system), options_(options) {
+  for (unsigned i = 0; i < apply_threads; ++i) {
+    appliers_.push_back(std::make_unique<Applier>());
+    Applier& applier = *appliers_.back();
+    applier.thread = std::thread([this, &applier] { apply_loop(applier); });
+  }
+  commit_thread_ = std::thread([this] { commit_loop(); });
+}
+
+CommitQueue::~CommitQueue() { stop(); }
+
+void CommitQueue::submit(Mutation mutation) {
+  {
+    std::lock_guard<std::mutex> lock(queue_mutex_);
+    if (!stopping_) {
+      queue_.push_back(std::move(mutation));
+      queue_changed_.notify_one();
+      return;
+    }
+  }
+  std::visit(
+      [](auto& m) {
+        m.done(Status{Code::kShuttingDown, "vsd is shutting down; send it again to the next one"});
+      },
+      mutation);
+}
+
+void CommitQueue::stop() {
+  {
+    std::lock_guard<std::mutex> lock(queue_mutex_);
+    stopping_ = true;
+    queue_changed_.notify_one();
+  }
+  if (commit_thread_.joinable()) commit_thread_.join();
+  for (const auto& applier : appliers_) {
+    {
+      std::lock_guard<std::mutex> lock(applier->mutex);
+      applier->stopping = true;
+      applier->changed.notify_one();
+    }
+    if (applier->thread.joinable()) applier->thread.join();
+  }
+}
+
+void CommitQueue::fail(const Status& status) {
+  {
+    std::lock_guard<std::mutex> lock(failure_mutex_);
+    if (!failure_.ok()) return;
+    failure_ = status;
+  }
+  if (options_.on_fatal) options_.on_fatal(status);
+}
+
+Status CommitQueue::failure() const {
+  std::lock_guard<std::mutex> lock(failure_mutex_);
+  return failure_;
+}
+
+void CommitQueue::commit_loop() {
+  for (;;) {
+    std::deque<Mutation> mutations;
+    {
+      std::unique_lock<std::mutex> lock(queue_mutex_);
+      queue_changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      mutations.swap(queue_);
+    }
+    while (!mutations.empty()) commit_group(mutations);
+  }
+}
+
+void CommitQueue::commit_group(std::deque<Mutation>& mutations) {
+  std::lock_guard<std::mutex> lock(commit_mutex_);
+  Group group(store_);
+  const auto free = file_system_.free_bytes(options_.directory);
+  group.free_bytes = free.ok() ? *free : 0;
+  while (!mutations.empty() && group.batch.bytes() < kGroupBytesMax) {
+    std::visit([&](auto& mutation) { prepare(group, mutation); }, mutations.front());
+    mutations.pop_front();
+  }
+  if (group.operations.empty()) return;
+  const bool sync = options_.durability == Durability::kAlways;
+  Status status = failure();
+  if (status.ok()) status = store_.write(group.batch, sync);
+  if (!status.ok()) {
+    fail(status);
+    const Status told{Code::kIoError, "the write may be lost, vsd stops: " + status.message()};
+    for (const auto& completion : group.completions) completion->finish(told);
+    return;
+  }
+  ++commits_;
+  if (sync) ++syncs_;
+  operations_ += group.operations.size();
+  stage(group);
+}
+
+// What the id's LSN will be when the operations before this one are done; 0 if there is no such point.
+Result<Lsn> CommitQueue::current_lsn(Group& group, const CollectionImpl& collection, const std::string& id) {
+  const auto& changed = group.collections[&collection].changed;
+  if (const auto found = changed.find(id); found != changed.end()) return found->second;
+  VS_ASSIGN_OR_RETURN(const auto lsn, store_.find_id(collection.number(), id));
+  return lsn.value_or(Lsn{});
+}
+
+Status CommitQueue::check_space(Group& group, const CollectionImpl& collection, uint64_t id_bytes,
+                                uint64_t record_bytes) {
+  // Once in the log of RocksDB, once in a file of values.
+  const uint64_t needed = 2 * (group.batch.bytes() + record_bytes);
+  if (group.free_bytes < options_.free_space_reserve_bytes + needed) {
+    return {Code::kNoSpace, std::to_string(group.free_bytes >> 20) + " MiB are free on the disk, " +
+                                std::to_string(options_.free_space_reserve_bytes >> 20) +
+                                " of them are kept in reserve; make room, nothing was changed"};
+  }
+  Group::PerCollection& mine = group.collections[&collection];
+  return collection.generation()->reserve(mine.slots + 1, mine.id_bytes + id_bytes,
+                                          {options_.directory, options_.free_space_reserve_bytes});
+}
+
+void CommitQueue::prepare(Group& group, Add& add) {
+  CollectionImpl& collection = *add.collection;
+  AddRequest& request = add.request;
+  const auto refuse = [&](Code code, const std::string& message) { add.done(Status{code, message}); };
+  if (collection.dropped()) {
+    return refuse(Code::kNotFound, "collection '" + collection.name() + "' was dropped");
+  }
+  const auto current = current_lsn(group, collection, request.id);
+  if (!current.ok()) return add.done(current.status());
+  const bool exists = current->value != 0;
+  if (exists && request.condition == AddRequest::If::kAbsent) {
+    return refuse(Code::kExists, "point '" + request.id + "' is there already, and if=absent was asked");
+  }
+  if (!exists && request.condition == AddRequest::If::kPresent) {
+    return refuse(Code::kNotFound, "no point '" + request.id + "' to replace, and if=present was asked");
+  }
+  const std::string value = encode_record({.kind = Record::Kind::kUpsert,
+                                           .previous = *current,
+                                           .id = request.id,
+                                           .vector = bytes_of(request.vector),
+                                           .attributes = request.attributes});
+  if (const Status space = check_space(group, collection, request.id.size(), value.size()); !space.ok()) {
+    return add.done(space);
+  }
+
+  Group::PerCollection& mine = group.collections[&collection];
+  if (mine.last.value == 0) mine.last = collection.last_lsn();
+  const Lsn lsn{++mine.last.value};
+  ++mine.slots;
+  mine.id_bytes += request.id.size();
+  mine.changed[request.id] = lsn;
+  group.batch.put_record(collection.number(), lsn, value);
+  group.batch.put_id(collection.number(), request.id, lsn);
+
+  auto completion = std::make_shared<Completion>();
+  completion->pending = 1;
+  completion->finish = [done = std::move(add.done), lsn, exists](const Status& status) {
+    if (!status.ok()) return done(status);
+    done(AddReply{.lsn = lsn, .created = !exists});
+  };
+  group.completions.push_back(completion);
+  if (collection.config().metric == Metric::kCosine) normalize(request.vector);
+  group.operations.push_back({.collection = add.collection,
+                              .lsn = lsn,
+                              .kind = Record::Kind::kUpsert,
+                              .id = std::move(request.id),
+                              .vector = std::move(request.vector),
+                              .previous = *current,
+                              .slot = std::nullopt,
+                              .completion = std::move(completion)});
+}
+
+void CommitQueue::prepare(Group& group, Delete& remove) {
+  CollectionImpl& collection = *remove.collection;
+  if (collection.dropped()) {
+    return remove.done(Status{Code::kNotFound, "collection '" + collection.name() + "' was dropped"});
+  }
+  if (group.free_bytes < options_.free_space_reserve_bytes / kDeleteReserveShare) {
+    return remove.done(Status{Code::kNoSpace, "less than half of the reserve is free on the disk; make room"});
+  }
+  // Everything is looked up before anything is changed: the request succeeds or fails as one.
+  DeleteReply reply;
+  std::vector<std::pair<std::string, Lsn>> found;
+  std::unordered_map<std::string_view, bool> seen;
+  for (const std::string& id : remove.ids) {
+    if (!seen.emplace(id, true).second) continue;
+    const auto current = current_lsn(group, collection, id);
+    if (!current.ok()) return remove.done(current.status());
+    if (current->value == 0) {
+      reply.missing.push_back(id);
+    } else {
+      found.emplace_back(id, *current);
+    }
+  }
+  reply.deleted = found.size();
+  if (found.empty()) return remove.done(std::move(reply));
+
+  Group::PerCollection& mine = group.collections[&collection];
+  if (mine.last.value == 0) mine.last = collection.last_lsn();
+  auto completion = std::make_shared<Completion>();
+  completion->pending = found.size();
+  completion->finish = [done = std::move(remove.done), reply = std::move(reply)](const Status& status) {
+    if (!status.ok()) return done(status);
+    done(reply);
+  };
+  group.completions.push_back(completion);
+  for (auto& [id, current] : found) {
+    const Lsn lsn{++mine.last.value};
+    mine.changed[id] = Lsn{};
+    group.batch.put_record(
+        collection.number(), lsn,
+        encode_record({.kind = Record::Kind::kDelete, .previous = current, .id = id, .vector = {}, .attributes = {}}));
+    group.batch.delete_id(collection.number(), id);
+    group.operations.push_back({.collection = remove.collection,
+                                .lsn = lsn,
+                                .kind = Record::Kind::kDelete,
+                                .id = std::move(id),
+                                .vector = {},
+                                .previous = current,
+                                .slot = std::nullopt,
+                                .completion = completion});
+  }
+}
+
+// The group is durable: rows and vectors go into the mapped files, in the order of the LSNs, and the rest to the
+// appliers.
+void CommitQueue::stage(Group& group) {
+  for (Operation& operation : group.operations) {
+    CollectionImpl& collection = *operation.collection;
+    Generation& generation = *collection.generation();
+    if (operation.kind == Record::Kind::kUpsert) {
+      operation.slot = generation.append(operation.lsn, operation.id, operation.vector);
+    }
+    collection.set_last_lsn(operation.lsn);
+    AppliedWindow& window = collection.window();
+    window.stage(operation.lsn, generation.graph().slot_count());
+    if (operation.previous.value != 0) window.supersede(operation.lsn, operation.previous);
+    if (operation.kind == Record::Kind::kDelete) window.supersede(operation.lsn, operation.lsn);
+
+    Applier& applier = *appliers_[std::hash<std::string>()(operation.id) % appliers_.size()];
+    std::lock_guard<std::mutex> lock(applier.mutex);
+    applier.queue.push_back(std::move(operation));
+    applier.changed.notify_one();
+  }
+}
+
+void CommitQueue::apply_loop(Applier& applier) {
+  for (;;) {
+    Operation operation;
+    {
+      std::unique_lock<std::mutex> lock(applier.mutex);
+      applier.changed.wait(lock, [&] { return applier.stopping || !applier.queue.empty(); });
+      if (applier.queue.empty()) return;
+      operation = std::move(applier.queue.front());
+      applier.queue.pop_front();
+    }
+    operation.collection->apply(operation.slot, operation.previous);
+    operation.collection->window().applied(operation.lsn);
+    if (operation.completion->pending.fetch_sub(1) == 1) operation.completion->finish(Status{});
+  }
+}
+
+}  // namespace vs::storage

@@ -1,0 +1,209 @@
+#include "storage/file_system.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <boost/interprocess/exceptions.hpp>
+#include <boost/interprocess/file_mapping.hpp>
+#include <boost/interprocess/mapped_region.hpp>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace vs::storage {
+namespace {
+
+namespace ipc = boost::interprocess;
+
+Status error(int number, const std::string& call, const std::string& path) {
+  const Code code = number == ENOSPC || number == EDQUOT ? Code::kNoSpace
+                    : number == ENOENT                   ? Code::kNotFound
+                    : number == EEXIST                   ? Code::kExists
+                                                         : Code::kIoError;
+  return {code, call + " " + path + ": " + std::generic_category().message(number)};
+}
+
+class PosixRegion final : public MappedRegion {
+ public:
+  PosixRegion(ipc::mapped_region region, std::string path) : region_(std::move(region)), path_(std::move(path)) {}
+  std::byte* data() const override { return static_cast<std::byte*>(region_.get_address()); }
+  Status sync(uint64_t bytes) override {
+    if (region_.flush(0, bytes, false)) return {};
+    return error(errno, "msync", path_);
+  }
+
+ private:
+  ipc::mapped_region region_;
+  std::string path_;
+};
+
+class PosixFile final : public File {
+ public:
+  PosixFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  PosixFile(const PosixFile&) = delete;
+  PosixFile& operator=(const PosixFile&) = delete;
+  ~PosixFile() override { ::close(descriptor_); }
+
+  Result<uint64_t> size() const override {
+    struct stat status {};
+    if (::fstat(descriptor_, &status) != 0) return error(errno, "fstat", path_);
+    return static_cast<uint64_t>(status.st_size);
+  }
+
+  Status read(uint64_t offset, std::span<std::byte> out) const override {
+    while (!out.empty()) {
+      const ssize_t n = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return error(errno, "read", path_);
+      if (n == 0) return {Code::kCorrupt, path_ + " ends at byte " + std::to_string(offset) + ", more was expected"};
+      out = out.subspan(static_cast<size_t>(n));
+      offset += static_cast<uint64_t>(n);
+    }
+    return {};
+  }
+
+  Status write(uint64_t offset, std::span<const std::byte> bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t n = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return error(errno, "write", path_);
+      bytes = bytes.subspan(static_cast<size_t>(n));
+      offset += static_cast<uint64_t>(n);
+    }
+    return {};
+  }
+
+  Status allocate(uint64_t wanted) override {
+    VS_ASSIGN_OR_RETURN(const uint64_t before, size());
+    if (wanted <= before) return {};
+    int number = 0;
+    do {
+      number = ::posix_fallocate(descriptor_, static_cast<off_t>(before), static_cast<off_t>(wanted - before));
+    } while (number == EINTR);
+    if (number == 0) return {};
+    // A failed fallocate may leave the file grown part of the way (seen on ext4).
+    const Status back = truncate(before);
+    return back.ok() ? error(number, "fallocate", path_) : back;
+  }
+
+  Status truncate(uint64_t wanted) override {
+    if (::ftruncate(descriptor_, static_cast<off_t>(wanted)) != 0) return error(errno, "ftruncate", path_);
+    return {};
+  }
+
+  Status sync() override {
+    if (::fsync(descriptor_) != 0) return error(errno, "fsync", path_);
+    return {};
+  }
+
+  Result<std::unique_ptr<MappedRegion>> map(uint64_t reserve) override {
+    try {
+      ipc::mapped_region region(ipc::file_mapping(path_.c_str(), ipc::read_write), ipc::read_write, 0, reserve);
+      return std::unique_ptr<MappedRegion>(std::make_unique<PosixRegion>(std::move(region), path_));
+    } catch (const ipc::interprocess_exception& e) {
+      return Status{e.get_native_error() == ENOMEM ? Code::kLimit : Code::kIoError,
+                    "mmap of " + std::to_string(reserve >> 20) + " MiB for " + path_ + ": " +
+                        std::generic_category().message(static_cast<int>(e.get_native_error())) +
+                        "; too many collections are open, or `ulimit -v` is set"};
+    }
+  }
+
+ private:
+  int descriptor_;
+  std::string path_;
+};
+
+class PosixLock final : public DirectoryLock {
+ public:
+  explicit PosixLock(int descriptor) : descriptor_(descriptor) {}
+  PosixLock(const PosixLock&) = delete;
+  PosixLock& operator=(const PosixLock&) = delete;
+  ~PosixLock() override { ::close(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+class PosixFileSystem final : public FileSystem {
+ public:
+  Result<std::unique_ptr<File>> create(const std::string& path) override {
+    return open_with(path, O_RDWR | O_CREAT | O_EXCL);
+  }
+  Result<std::unique_ptr<File>> open(const std::string& path) override { return open_with(path, O_RDWR); }
+
+  Status create_directories(const std::string& path) override {
+    std::string prefix;
+    for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+      prefix = path.substr(0, end);
+      if (::mkdir(prefix.c_str(), 0700) != 0 && errno != EEXIST) return error(errno, "mkdir", prefix);
+      if (end == std::string::npos) break;
+    }
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return error(errno, "stat", path);
+    if (!S_ISDIR(status.st_mode)) return error(ENOTDIR, "mkdir", path);
+    return {};
+  }
+
+  Status sync_directory(const std::string& path) override {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return error(errno, "open", path);
+    const int result = ::fsync(descriptor);
+    const int number = errno;
+    ::close(descriptor);
+    return result == 0 ? Status{} : error(number, "fsync", path);
+  }
+
+  Status remove_all(const std::string& path) override {
+    std::error_code code;
+    std::filesystem::remove_all(path, code);
+    return code ? error(code.value(), "remove", path) : Status{};
+  }
+
+  Result<std::vector<std::string>> list(const std::string& directory) override {
+    std::error_code code;
+    std::vector<std::string> names;
+    for (std::filesystem::directory_iterator it(directory, code), end; !code && it != end; it.increment(code)) {
+      names.push_back(it->path().filename().string());
+    }
+    if (code) return error(code.value(), "list", directory);
+    return names;
+  }
+
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    struct statvfs status {};
+    if (::statvfs(path.c_str(), &status) != 0) return error(errno, "statvfs", path);
+    return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
+  }
+
+  Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path) override {
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor < 0) return error(errno, "open", path);
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+      const int number = errno;
+      ::close(descriptor);
+      if (number != EWOULDBLOCK) return error(number, "flock", path);
+      return Status{Code::kBusy, "another vsd uses this data directory (it holds " + path +
+                                     "); stop it, or give this one a directory of its own with --data-dir"};
+    }
+    return std::unique_ptr<DirectoryLock>(std::make_unique<PosixLock>(descriptor));
+  }
+
+ private:
+  static Result<std::unique_ptr<File>> open_with(const std::string& path, int flags) {
+    const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
+    if (descriptor < 0) return error(errno, "open", path);
+    return std::unique_ptr<File>(std::make_unique<PosixFile>(descriptor, path));
+  }
+};
+
+}  // namespace
+
+FileSystem& posix_file_system() {
+  static PosixFileSystem instance;
+  return instance;
+}
+
+}  // namespace vs::storage

@@ -1,0 +1,107 @@
+// One generation of a collection: its five mapped files and the graph over them.
+//
+// Everything in here is derived from RocksDB and can be rebuilt from it. Slots are handed out in the order of LSNs, so
+// the slot of an LSN is found by binary search in the rows, and a replay of the log gives the same slots, the same
+// levels and the same places in the files.
+//
+// append() and reserve() are called by one thread at a time (the commit thread, or recovery); everything else by any.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "index/graph.h"
+#include "storage/config.h"
+#include "storage/mapped_file.h"
+
+namespace vs::storage {
+
+// A row of rows.dat. All but `flags` is written once, before the slot exists for readers.
+struct Row {
+  static constexpr uint32_t kDead = 1;      // deleted or replaced
+  static constexpr uint32_t kUnlinked = 2;  // was dead before it was linked: no part of the graph
+  uint64_t lsn;
+  uint64_t id_offset;  // in ids.dat
+  uint32_t id_bytes;
+  uint32_t flags;
+};
+static_assert(sizeof(Row) == 24);
+
+class Generation {
+ public:
+  struct Identity {
+    std::string directory;  // of this generation's files
+    Uuid uuid{};
+    uint64_t number = 0;
+  };
+
+  // Makes the directory and the files, and brings them to the disk.
+  static Result<std::unique_ptr<Generation>> create(FileSystem& file_system, const Identity& identity,
+                                                    const CollectionConfig& config);
+  // Opens files that hold `slots` slots, and cuts off whatever lies behind them. Reads rows, no vectors and no links.
+  // The graph's slots exist, with none of them live and no entry point: see recovery.cc.
+  // Errors: kCorrupt (missing, too short, another's), kIoError. `lsn_beyond` gets the largest LSN of a row behind
+  // `slots`.
+  static Result<std::unique_ptr<Generation>> open(FileSystem& file_system, const Identity& identity,
+                                                  const CollectionConfig& config, uint32_t slots, Lsn* lsn_beyond);
+
+  Graph& graph() { return *graph_; }
+  const Graph& graph() const { return *graph_; }
+  const Identity& identity() const { return identity_; }
+
+  // Backs `slots` more slots with `id_bytes` more bytes of ids. Errors: kNoSpace, kLimit, kIoError; nothing has changed
+  // then that matters.
+  Status reserve(uint32_t slots, uint64_t id_bytes, MappedFile::Space space);
+  // REQUIRES: reserve() covered it; lsn is larger than all before; `vector` has dim floats, unit length for cosine.
+  Slot append(Lsn lsn, std::string_view id, std::span<const float> vector);
+
+  // The slot of that LSN; nullopt if there is none.
+  std::optional<Slot> find(Lsn lsn) const;
+  // The first slot whose LSN is greater; slot_count() if there is none.
+  Slot first_after(Lsn lsn) const;
+  Lsn lsn(Slot slot) const { return Lsn{row(slot).lsn}; }
+  std::string_view id(Slot slot) const;
+  bool has_flag(Slot slot, uint32_t flag) const;
+  void set_flag(Slot slot, uint32_t flag);
+  void clear_flag(Slot slot, uint32_t flag);
+
+  // Brings everything to the disk. Errors: kIoError.
+  Status sync();
+  std::vector<std::pair<std::string, uint64_t>> file_bytes() const;
+
+ private:
+  struct Files {
+    MappedFile rows;
+    MappedFile ids;
+    MappedFile vectors;
+    MappedFile links0;
+    MappedFile upper;
+  };
+  Generation(Identity identity, const CollectionConfig& config, Files files, uint32_t slots_max);
+
+  static Result<Files> with_files(FileSystem& file_system, const Identity& identity, const CollectionConfig& config,
+                                  bool create);
+  Status check_rows(uint32_t slots, Lsn* lsn_beyond) const;
+  std::vector<std::pair<const char*, MappedFile*>> files();
+
+  Row* rows() const { return reinterpret_cast<Row*>(files_.rows.data()); }
+  const Row& row(Slot slot) const { return rows()[slot.value]; }
+  uint64_t id_bytes_of(uint32_t slots) const;
+
+  const Identity identity_;
+  const size_t dim_;
+  mutable std::mutex growth_mutex_;  // guards the files' capacities
+  Files files_;
+  const uint32_t slots_max_;
+  std::unique_ptr<Graph> graph_;
+  // Of appended slots; like the files' capacities, the writer's.
+  uint64_t id_bytes_ = 0;
+};
+
+}  // namespace vs::storage

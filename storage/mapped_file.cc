@@ -1,0 +1,117 @@
+#include "storage/mapped_file.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace vs::storage {
+namespace {
+
+constexpr char kMagic[8] = {'V', 'S', 'D', 'M', 'A', 'P', '1', '\0'};
+
+struct Header {
+  char magic[8];
+  uint32_t kind;
+  uint32_t element_bytes;
+  uint8_t uuid[16];
+  uint64_t generation;
+  uint8_t zero[16];
+  uint64_t checksum;
+};
+static_assert(sizeof(Header) == 64);
+
+Header make_header(const FileIdentity& identity) {
+  Header header{};
+  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  header.kind = static_cast<uint32_t>(identity.kind);
+  header.element_bytes = identity.element_bytes;
+  std::memcpy(header.uuid, identity.uuid.data(), identity.uuid.size());
+  header.generation = identity.generation;
+  header.checksum = XXH3_64bits(&header, offsetof(Header, checksum));
+  return header;
+}
+
+Status check_header(const Header& found, const FileIdentity& identity, const std::string& path) {
+  const Header expected = make_header(identity);
+  if (std::memcmp(found.magic, kMagic, sizeof kMagic) != 0) {
+    return {Code::kCorrupt, path + ": this is no mapped file of vsd, or of another version"};
+  }
+  if (found.checksum != XXH3_64bits(&found, offsetof(Header, checksum))) {
+    return {Code::kCorrupt, path + ": the header's checksum does not match"};
+  }
+  if (std::memcmp(&found, &expected, sizeof expected) != 0) {
+    return {Code::kCorrupt, path + ": the header names another collection, generation or element size"};
+  }
+  return {};
+}
+
+}  // namespace
+
+MappedFile::MappedFile(FileSystem& file_system, std::string path, std::unique_ptr<File> file,
+                       std::unique_ptr<MappedRegion> region, uint64_t capacity, uint64_t reserve)
+    : file_system_(&file_system),
+      path_(std::move(path)),
+      file_(std::move(file)),
+      region_(std::move(region)),
+      capacity_(capacity),
+      reserve_(reserve) {}
+
+Result<MappedFile> MappedFile::create(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                      uint64_t reserve) {
+  VS_ASSIGN_OR_RETURN(auto file, file_system.create(path));
+  VS_RETURN_IF_ERROR(file->allocate(kHeaderBytes));
+  const Header header = make_header(identity);
+  VS_RETURN_IF_ERROR(file->write(0, std::as_bytes(std::span(&header, 1))));
+  VS_RETURN_IF_ERROR(file->sync());
+  VS_ASSIGN_OR_RETURN(auto region, file->map(kHeaderBytes + reserve));
+  return MappedFile(file_system, path, std::move(file), std::move(region), 0, reserve);
+}
+
+Result<MappedFile> MappedFile::open(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                    uint64_t reserve) {
+  VS_ASSIGN_OR_RETURN(auto file, file_system.open(path));
+  VS_ASSIGN_OR_RETURN(const uint64_t size, file->size());
+  if (size < kHeaderBytes) {
+    return Status{Code::kCorrupt, path + ": " + std::to_string(size) + " bytes are less than the header's " +
+                                      std::to_string(kHeaderBytes)};
+  }
+  Header header{};
+  VS_RETURN_IF_ERROR(file->read(0, std::as_writable_bytes(std::span(&header, 1))));
+  VS_RETURN_IF_ERROR(check_header(header, identity, path));
+  VS_ASSIGN_OR_RETURN(auto region, file->map(kHeaderBytes + reserve));
+  return MappedFile(file_system, path, std::move(file), std::move(region), size - kHeaderBytes, reserve);
+}
+
+Status MappedFile::ensure(uint64_t bytes, Space space) {
+  if (bytes <= capacity_) return {};
+  if (bytes > reserve_) {
+    return {Code::kLimit, path_ + " would need " + std::to_string(bytes) + " bytes, " + std::to_string(reserve_) +
+                              " are the most of one file; spread the points over several collections"};
+  }
+  constexpr uint64_t kStep = 64u << 10;
+  const uint64_t wanted = std::min((std::max(bytes, capacity_ + capacity_ / 8) + kStep - 1) / kStep * kStep, reserve_);
+  VS_ASSIGN_OR_RETURN(const uint64_t free, file_system_->free_bytes(space.directory));
+  if (free < space.reserve || free - space.reserve < wanted - capacity_) {
+    return {Code::kNoSpace, "growing " + path_ + " by " + std::to_string(wanted - capacity_) +
+                                " bytes would leave less than " + std::to_string(space.reserve) + " of " +
+                                std::to_string(free) + " free; make room on the disk, nothing was changed"};
+  }
+  VS_RETURN_IF_ERROR(file_->allocate(kHeaderBytes + wanted));
+  capacity_ = wanted;
+  return {};
+}
+
+Status MappedFile::shrink(uint64_t bytes) {
+  if (bytes >= capacity_) return {};
+  VS_RETURN_IF_ERROR(file_->truncate(kHeaderBytes + bytes));
+  capacity_ = bytes;
+  return {};
+}
+
+Status MappedFile::sync(uint64_t bytes) {
+  VS_RETURN_IF_ERROR(region_->sync(kHeaderBytes + bytes));
+  return file_->sync();  // the size, which msync does not write
+}
+
+}  // namespace vs::storage

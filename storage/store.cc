@@ -1,0 +1,194 @@
+#include "storage/store.h"
+
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+namespace vs::storage {
+namespace {
+
+Status to_status(const rocksdb::Status& status, const char* what) {
+  if (status.ok()) return {};
+  const Code code = status.IsNoSpace()      ? Code::kNoSpace
+                    : status.IsCorruption() ? Code::kCorrupt
+                    : status.IsNotFound()   ? Code::kNotFound
+                                            : Code::kIoError;
+  return {code, std::string("RocksDB, ") + what + ": " + status.ToString()};
+}
+
+rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(const rocksdb::Slice& text) { return {text.data(), text.size()}; }
+
+rocksdb::ColumnFamilyOptions records_options() {
+  rocksdb::ColumnFamilyOptions options;
+  options.compression = rocksdb::kNoCompression;  // floats do not compress
+  // Vectors are written once to a blob file; compaction moves only keys.
+  options.enable_blob_files = true;
+  options.min_blob_size = 512;
+  options.enable_blob_garbage_collection = true;
+  options.write_buffer_size = 64u << 20;
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions ids_options() {
+  rocksdb::ColumnFamilyOptions options;
+  options.compression = rocksdb::kNoCompression;
+  rocksdb::BlockBasedTableOptions table;
+  // Most ids that an import asks for are new: the filter answers without a read.
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& directory) {
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.max_open_files = 128;  // of limits::kReservedFileDescriptors
+  options.max_background_jobs = 2;
+  options.max_log_file_size = 8u << 20;
+  options.keep_log_file_num = 4;
+  options.max_total_wal_size = 256u << 20;
+  rocksdb::ColumnFamilyOptions small;
+  small.compression = rocksdb::kNoCompression;
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
+      {rocksdb::kDefaultColumnFamilyName, small},
+      {"records", records_options()},
+      {"ids", ids_options()},
+      {"collections", small},
+      {"meta", small},
+  };
+  std::unique_ptr<Store> store(new Store());
+  rocksdb::DB* db = nullptr;
+  VS_RETURN_IF_ERROR(
+      to_status(rocksdb::DB::Open(options, directory, families, &store->handles_, &db), "opening the database"));
+  store->db_.reset(db);
+  store->records_ = store->handles_[1];
+  store->ids_ = store->handles_[2];
+  store->collections_ = store->handles_[3];
+  store->meta_ = store->handles_[4];
+  return store;
+}
+
+Store::~Store() {
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+    // Closing goes on whatever this returns: the handles only have to be gone before the database.
+    const rocksdb::Status ignored = db_->DestroyColumnFamilyHandle(handle);
+    ignored.PermitUncheckedError();
+  }
+}
+
+void Store::Batch::put_record(CollectionNumber collection, Lsn lsn, std::string_view value) {
+  batch_.Put(store_.records_, record_key(collection, lsn), slice(value));
+}
+void Store::Batch::delete_record(CollectionNumber collection, Lsn lsn) {
+  batch_.Delete(store_.records_, record_key(collection, lsn));
+}
+void Store::Batch::put_id(CollectionNumber collection, std::string_view id, Lsn lsn) {
+  batch_.Put(store_.ids_, id_key(collection, id), encode_lsn(lsn));
+}
+void Store::Batch::delete_id(CollectionNumber collection, std::string_view id) {
+  batch_.Delete(store_.ids_, id_key(collection, id));
+}
+void Store::Batch::put_info(std::string_view name, const CollectionInfo& info) {
+  batch_.Put(store_.collections_, slice(name), encode_info(info));
+}
+void Store::Batch::delete_collection(std::string_view name, CollectionNumber collection) {
+  const std::string begin = collection_key_begin(collection);
+  const std::string end = collection_key_end(collection);
+  batch_.Delete(store_.collections_, slice(name));
+  batch_.DeleteRange(store_.records_, begin, end);
+  batch_.DeleteRange(store_.ids_, begin, end);
+}
+void Store::Batch::put_meta(std::string_view key, std::string_view value) {
+  batch_.Put(store_.meta_, slice(key), slice(value));
+}
+void Store::Batch::delete_meta(std::string_view key) { batch_.Delete(store_.meta_, slice(key)); }
+
+Status Store::write(Batch& batch, bool sync) {
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  return to_status(db_->Write(options, &batch.batch_), "writing");
+}
+
+Status Store::sync() { return to_status(db_->SyncWAL(), "syncing the log"); }
+
+Result<std::optional<Lsn>> Store::find_id(CollectionNumber collection, std::string_view id) const {
+  rocksdb::PinnableSlice value;
+  const rocksdb::Status status = db_->Get({}, ids_, id_key(collection, id), &value);
+  if (status.IsNotFound()) return std::optional<Lsn>();
+  VS_RETURN_IF_ERROR(to_status(status, "reading an id"));
+  VS_ASSIGN_OR_RETURN(const Lsn lsn, decode_lsn(view(value)));
+  return std::optional(lsn);
+}
+
+Result<std::string> Store::get_record(CollectionNumber collection, Lsn lsn) const {
+  std::string value;
+  VS_RETURN_IF_ERROR(to_status(db_->Get({}, records_, record_key(collection, lsn), &value), "reading a record"));
+  return value;
+}
+
+std::unique_ptr<rocksdb::Iterator> Store::iterate(rocksdb::ColumnFamilyHandle* family,
+                                                  const rocksdb::ReadOptions& options) const {
+  return std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(options, family));
+}
+
+Status Store::for_each_record(CollectionNumber collection, Lsn after,
+                              const std::function<Status(Lsn, std::string_view)>& visit) const {
+  const std::string end = collection_key_end(collection);
+  const rocksdb::Slice bound(end);
+  rocksdb::ReadOptions options;
+  options.iterate_upper_bound = &bound;
+  const auto it = iterate(records_, options);
+  for (it->Seek(record_key(collection, Lsn{after.value + 1})); it->Valid(); it->Next()) {
+    VS_RETURN_IF_ERROR(visit(record_key_lsn(view(it->key())), view(it->value())));
+  }
+  return to_status(it->status(), "reading the log");
+}
+
+Status Store::for_each_id(CollectionNumber collection,
+                          const std::function<Status(std::string_view, Lsn)>& visit) const {
+  const std::string begin = collection_key_begin(collection);
+  const std::string end = collection_key_end(collection);
+  const rocksdb::Slice bound(end);
+  rocksdb::ReadOptions options;
+  options.iterate_upper_bound = &bound;
+  const auto it = iterate(ids_, options);
+  for (it->Seek(begin); it->Valid(); it->Next()) {
+    VS_ASSIGN_OR_RETURN(const Lsn lsn, decode_lsn(view(it->value())));
+    VS_RETURN_IF_ERROR(visit(view(it->key()).substr(begin.size()), lsn));
+  }
+  return to_status(it->status(), "reading the ids");
+}
+
+Result<Lsn> Store::last_lsn(CollectionNumber collection) const {
+  const auto it = iterate(records_, {});
+  const std::string begin = collection_key_begin(collection);
+  it->SeekForPrev(collection_key_end(collection));
+  VS_RETURN_IF_ERROR(to_status(it->status(), "reading the end of the log"));
+  if (!it->Valid() || !it->key().starts_with(begin)) return Lsn{};
+  return record_key_lsn(view(it->key()));
+}
+
+Status Store::for_each_collection(const std::function<Status(std::string_view, std::string_view)>& visit) const {
+  const auto it = iterate(collections_, {});
+  for (it->SeekToFirst(); it->Valid(); it->Next()) VS_RETURN_IF_ERROR(visit(view(it->key()), view(it->value())));
+  return to_status(it->status(), "reading the collections");
+}
+
+Result<std::optional<std::string>> Store::get_meta(std::string_view key) const {
+  std::string value;
+  const rocksdb::Status status = db_->Get({}, meta_, slice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  VS_RETURN_IF_ERROR(to_status(status, "reading meta"));
+  return std::optional(std::move(value));
+}
+
+Status Store::flush() {
+  rocksdb::FlushOptions options;
+  options.wait = true;
+  return to_status(db_->Flush(options, handles_), "flushing");
+}
+
+}  // namespace vs::storage

@@ -1,0 +1,79 @@
+// RocksDB with this database's column families. What is in here is the truth; the mapped files are derived from it.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/record.h"
+
+namespace vs::storage {
+
+class Store {
+ public:
+  // Errors: kIoError, kNoSpace, kCorrupt.
+  static Result<std::unique_ptr<Store>> open(const std::string& directory);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Atomic changes to be given to write().
+  class Batch {
+   public:
+    explicit Batch(Store& store) : store_(store) {}
+    void put_record(CollectionNumber collection, Lsn lsn, std::string_view value);
+    void delete_record(CollectionNumber collection, Lsn lsn);
+    void put_id(CollectionNumber collection, std::string_view id, Lsn lsn);
+    void delete_id(CollectionNumber collection, std::string_view id);
+    void put_info(std::string_view name, const CollectionInfo& info);
+    // The collection's configuration, ids and log.
+    void delete_collection(std::string_view name, CollectionNumber collection);
+    void put_meta(std::string_view key, std::string_view value);
+    void delete_meta(std::string_view key);
+    uint64_t bytes() const { return batch_.GetDataSize(); }
+
+   private:
+    friend class Store;
+    Store& store_;
+    rocksdb::WriteBatch batch_;
+  };
+  // `sync`: returns when it is on disk, with everything written before.
+  Status write(Batch& batch, bool sync);
+  // Brings everything written so far to the disk.
+  Status sync();
+
+  // LSN of the id's present record; nullopt if there is no such point.
+  Result<std::optional<Lsn>> find_id(CollectionNumber collection, std::string_view id) const;
+  // Errors: kNotFound.
+  Result<std::string> get_record(CollectionNumber collection, Lsn lsn) const;
+  // Calls `visit` for each record with an LSN greater than `after`, in order, until it returns an error.
+  Status for_each_record(CollectionNumber collection, Lsn after,
+                         const std::function<Status(Lsn, std::string_view)>& visit) const;
+  Status for_each_id(CollectionNumber collection, const std::function<Status(std::string_view, Lsn)>& visit) const;
+  // LSN of the last record; 0 if there is none.
+  Result<Lsn> last_lsn(CollectionNumber collection) const;
+  Status for_each_collection(const std::function<Status(std::string_view, std::string_view)>& visit) const;
+  Result<std::optional<std::string>> get_meta(std::string_view key) const;
+
+  // Writes what is in memory to table files, so that the next open has nothing to replay.
+  Status flush();
+
+ private:
+  Store() = default;
+  std::unique_ptr<rocksdb::Iterator> iterate(rocksdb::ColumnFamilyHandle* family,
+                                             const rocksdb::ReadOptions& options) const;
+
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // owned by db_, given back before it goes
+  rocksdb::ColumnFamilyHandle* records_ = nullptr;
+  rocksdb::ColumnFamilyHandle* ids_ = nullptr;
+  rocksdb::ColumnFamilyHandle* collections_ = nullptr;
+  rocksdb::ColumnFamilyHandle* meta_ = nullptr;
+};
+
+}  // namespace vs::storage
