@@ -1,11 +1,11 @@
-// The line protocol, both ends of it: splitting a request line into words, reading and writing vectors, ids and replies.
-// A library of its own (vs_protocol), linked by vsd and vsctl; docs/protocol.md is the text for users.
+// The line protocol, both ends of it: splitting a request line into words, reading and writing vectors, ids and
+// replies. A library of its own (vs_protocol), linked by vsd and vsctl; docs/protocol.md is the text for users.
 //
 //   request := VERB [argument | key=value]...
 //   reply   := "OK" [SP json-object] | "ERR" SP code SP message
 //
-// A word is an option when it begins with a name ([A-Za-z_][A-Za-z0-9_]*) and '='; so `f32:AAAA=` is an argument, and an
-// id with a '=' in it has to be quoted.
+// A word is an option when it begins with a name ([A-Za-z_][A-Za-z0-9_]*) and '='; so `f32:AAAA=` is an argument, and
+// an id with a '=' in it has to be quoted.
 #pragma once
 
 #include <cstdint>
@@ -40,18 +40,20 @@ struct Request {
   std::vector<Option> options;  // no name twice
 };
 
-// REQUIRES: `line` has no LF; a trailing CR is ignored. Bad UTF-8, NUL and other control characters, an unterminated JSON
-// value and a repeated option are kBadRequest. An empty line is kBadRequest, too: callers skip those before.
+// REQUIRES: `line` has no LF; a trailing CR is ignored. Bad UTF-8, NUL and other control characters, an unterminated
+// JSON value and a repeated option are kBadRequest. An empty line is kBadRequest, too: callers skip those before.
 Result<Request> parse_request(std::string_view line);
 
-// A bare word, or the content of a JSON string. Errors: kBadArgument (an array or object came; `what` names the argument).
+// A bare word, or the content of a JSON string. Errors: kBadArgument (an array or object came; `what` names the
+// argument).
 Result<std::string> read_word(const Value& value, std::string_view what);
 Result<uint64_t> read_unsigned(const Value& value, std::string_view what, uint64_t min, uint64_t max);
 Result<double> read_number(const Value& value, std::string_view what);
 Result<bool> read_bool(const Value& value, std::string_view what);
 
-// "f32:" + base64 of little-endian float32, or a JSON array of numbers. Finite or not is the caller's to check, except that a
-// number beyond float32's range, NaN and Infinity in an array are kNotFinite here. Anything else malformed: kBadArgument.
+// "f32:" + base64 of little-endian float32, or a JSON array of numbers. Finite or not is the caller's to check, except
+// that a number beyond float32's range, NaN and Infinity in an array are kNotFinite here. Anything else malformed:
+// kBadArgument.
 Result<std::vector<float>> read_vector(const Value& value);
 // The object's text, checked to be valid JSON. Errors: kBadArgument, kTooLarge (limits::kAttributesBytes).
 Result<std::string> read_attributes(const Value& value);

@@ -1,0 +1,133 @@
+// vsd: opens the database, serves it until it is told to stop, and closes it.
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daemon/config.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/server.h"
+#include "daemon/service.h"
+#include "storage/collection.h"
+#include "storage/database.h"
+
+namespace vs::daemon {
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitCorrupt = 5;
+
+int failed(std::string_view what, const Status& status) {
+  spdlog::error("{} code={} message='{}'", what, code_name(status.code()), status.message());
+  return status.code() == Code::kCorrupt ? kExitCorrupt : kExitFailure;
+}
+
+// Raises the limit of open files as far as it goes. How many clients that allows; 0 if it is too low to serve.
+size_t raise_client_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 && ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (limit.rlim_cur <= limits::kReservedFileDescriptors) return 0;
+  return static_cast<size_t>(std::min<rlim_t>(limit.rlim_cur - limits::kReservedFileDescriptors, limits::kClients));
+}
+
+storage::DatabaseOptions database_options(const Config& config, unsigned threads) {
+  storage::DatabaseOptions options;
+  options.directory = config.data_dir;
+  options.durability = config.durability;
+  options.threads = threads;
+  options.free_space_reserve_bytes = config.free_space_reserve_mb << 20;
+  options.checkpoint_operations = config.checkpoint_operations;
+  options.checkpoint_interval_s = config.checkpoint_interval_s;
+  // Not exit(): destructors would wait for threads that wait for the disk.
+  options.on_fatal = [](const Status& status) {
+    spdlog::critical("fatal code={} message='{}' action='exiting; start again to recover'", code_name(status.code()),
+                     status.message());
+    ::_exit(kExitFailure);
+  };
+  return options;
+}
+
+void log_ready(const storage::Database& database, const std::string& endpoint, const Config& config, double open_ms) {
+  uint64_t points = 0;
+  const auto names = database.names();
+  for (const std::string& name : names) {
+    const auto collection = database.find(name);
+    if (collection.ok()) {
+      points += (*collection)->stats().live;
+    } else {
+      spdlog::error("collection_unavailable name={} message='{}'", name, collection.status().message());
+    }
+  }
+  spdlog::info("ready listen={} socket={} collections={} points={} durability={} kernels={} open_ms={:.0f}", endpoint,
+               config.socket.empty() ? "none" : config.socket, names.size(), points,
+               storage::durability_name(config.durability), kernels().name, open_ms);
+}
+
+int serve(const Config& config) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const size_t clients_max = raise_client_limit();
+  if (clients_max == 0) {
+    spdlog::error("too_few_open_files needed={} action='raise it with ulimit -n'",
+                  limits::kReservedFileDescriptors + 1);
+    return kExitFailure;
+  }
+  const unsigned threads = config.threads != 0 ? config.threads : std::max(1u, std::thread::hardware_concurrency());
+  const auto begin = std::chrono::steady_clock::now();
+  spdlog::info("starting version={} pid={} data_dir={} threads={} clients_max={}", VS_VERSION, ::getpid(),
+               config.data_dir, threads, clients_max);
+  auto opened = storage::Database::open(database_options(config, threads));
+  if (!opened.ok()) return failed("open_failed", opened.status());
+  const std::unique_ptr<storage::Database> database = *std::move(opened);
+  const std::chrono::duration<double, std::milli> open_time = std::chrono::steady_clock::now() - begin;
+
+  Service service{.database = *database, .token = config.token, .durability = config.durability, .threads = threads};
+  Server server(service, clients_max);
+  const Status listening = server.listen(config);
+  if (listening.ok()) {
+    log_ready(*database, server.endpoint(), config, open_time.count());
+    notify_systemd("READY=1");
+    server.run();
+  }
+  const Status closed = database->close();
+  if (!listening.ok()) return failed("listen_failed", listening);
+  if (!closed.ok()) return failed("close_failed", closed);
+  spdlog::info("stopped requests={} errors={}", service.requests.load(), service.errors.load());
+  return EXIT_SUCCESS;
+}
+
+int start(const std::vector<std::string>& arguments) {
+  const auto startup = load_config(arguments, [](const char* name) { return std::getenv(name); });
+  if (!startup.ok()) {
+    std::fprintf(stderr, "vsd: %s\n", startup.status().message().c_str());
+    return kExitUsage;
+  }
+  switch (startup->action) {
+    case Startup::Action::kPrint:
+      std::fputs(startup->text.c_str(), stdout);
+      return EXIT_SUCCESS;
+    case Startup::Action::kCheckConfig:
+      std::fputs(describe(startup->settings).c_str(), stdout);
+      return EXIT_SUCCESS;
+    case Startup::Action::kServe:
+      break;
+  }
+  set_up_log(startup->config.log_level);
+  return serve(startup->config);
+}
+
+}  // namespace
+}  // namespace vs::daemon
+
+int main(int argc, char** argv) { return vs::daemon::start({argv + 1, argv + argc}); }

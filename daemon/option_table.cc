@@ -1,0 +1,106 @@
+#include "daemon/option_table.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/ip/address.hpp>
+#include <charconv>
+#include <limits>
+
+#include "daemon/text.h"
+
+namespace vs::daemon {
+namespace {
+
+using Expected = std::optional<std::string>;
+
+// sockaddr_un holds 108 bytes with the NUL.
+constexpr size_t kSocketPathBytes = 107;
+constexpr std::array<std::string_view, 6> kLogLevels = {"trace", "debug", "info", "warn", "error", "off"};
+
+template <class Number>
+Expected apply_number(Number& field, std::string_view value, Number min, Number max) {
+  Number number{};
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error != std::errc() || end != value.data() + value.size() || number < min || number > max) {
+    return "an integer from " + std::to_string(min) + " to " + std::to_string(max);
+  }
+  field = number;
+  return std::nullopt;
+}
+
+Expected apply_listen(Config& config, std::string_view value) {
+  const std::string expected =
+      "HOST:PORT with an IP address or localhost, such as 127.0.0.1:8700 or [::1]:8700 (port 0 picks a free one)";
+  const size_t colon = value.rfind(':');
+  if (colon == std::string_view::npos) return expected;
+  std::string_view host = value.substr(0, colon);
+  if (host == "localhost") host = "127.0.0.1";
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(std::string(host), error);
+  if (error || address.is_v6() != bracketed) return expected;
+  if (apply_number<uint16_t>(config.listen_port, value.substr(colon + 1), 0, 65535)) return expected;
+  config.listen_host = host;
+  return std::nullopt;
+}
+
+const OptionRule kRules[] = {
+    {"data-dir", "DIR", "./vsd-data", "Directory of the database; made if it is missing, used by one vsd at a time",
+     [](Config& config, std::string_view value) -> Expected {
+       if (value.empty()) return "the path of a directory";
+       config.data_dir = value;
+       return std::nullopt;
+     }},
+    {"listen", "HOST:PORT", "127.0.0.1:8700",
+     "Where to serve TCP; port 0 picks a free one. An address that is not loopback needs a token file", apply_listen},
+    {"socket", "PATH", "", "Serve a Unix socket there, too (mode 0600, no token needed)",
+     [](Config& config, std::string_view value) -> Expected {
+       if (value.size() > kSocketPathBytes) return "a path of at most " + std::to_string(kSocketPathBytes) + " bytes";
+       config.socket = value;
+       return std::nullopt;
+     }},
+    {"threads", "N", "0", "Threads that serve clients, and as many that link new points; 0: one for each core",
+     [](Config& config, std::string_view value) { return apply_number<unsigned>(config.threads, value, 0, 1024); }},
+    {"durability", "always|interval|none", "always",
+     "always: what was acknowledged is synced to disk; interval: synced once a second; none: when the system likes",
+     [](Config& config, std::string_view value) -> Expected {
+       const auto durability = storage::durability_from_name(value);
+       if (!durability) return "always, interval or none";
+       config.durability = *durability;
+       return std::nullopt;
+     }},
+    {"token-file", "FILE", "", "File with the token that TCP clients send with AUTH; mode 0600",
+     [](Config& config, std::string_view value) -> Expected {
+       config.token_file = value;
+       return std::nullopt;
+     }},
+    {"log-level", "LEVEL", "info", "trace, debug, info, warn, error or off; the log goes to stderr",
+     [](Config& config, std::string_view value) -> Expected {
+       if (std::find(kLogLevels.begin(), kLogLevels.end(), value) == kLogLevels.end()) {
+         return "one of " + join(kLogLevels);
+       }
+       config.log_level = value;
+       return std::nullopt;
+     }},
+    {"free-space-reserve-mb", "N", "256", "Writes are refused with no_space when less than this is free (MiB)",
+     [](Config& config, std::string_view value) {
+       return apply_number<uint64_t>(config.free_space_reserve_mb, value, 0, 1u << 30);
+     }},
+    {"checkpoint-operations", "N", "20000",
+     "A checkpoint after so many operations; a recovery replays at most about these",
+     [](Config& config, std::string_view value) {
+       return apply_number<uint32_t>(config.checkpoint_operations, value, 1, 1'000'000'000);
+     }},
+    {"checkpoint-interval-s", "N", "300",
+     "A checkpoint at the latest so long after the first operation since the last one",
+     [](Config& config, std::string_view value) {
+       return apply_number<uint32_t>(config.checkpoint_interval_s, value, 1, 86'400);
+     }},
+};
+
+}  // namespace
+
+std::span<const OptionRule> option_rules() { return kRules; }
+
+}  // namespace vs::daemon

@@ -1,0 +1,33 @@
+// The handlers of the verbs; dispatch.cc has the table.
+#pragma once
+
+#include "daemon/dispatch.h"
+
+namespace vs::daemon {
+
+// verbs_admin.cc
+Status run_ping(const Call& call, std::string& json);
+Status run_help(const Call& call, std::string& json);
+Status run_auth(const Call& call, std::string& json);
+Status run_quit(const Call& call, std::string& json);
+Status run_info(const Call& call, std::string& json);
+Status run_checkpoint(const Call& call, std::string& json);
+Status run_shutdown(const Call& call, std::string& json);
+
+// verbs_collections.cc
+Status run_list(const Call& call, std::string& json);
+Status run_create(const Call& call, std::string& json);
+Status run_drop(const Call& call, std::string& json);
+Status run_stats(const Call& call, std::string& json);
+
+// verbs_points.cc
+Status start_add(const Call& call, Done done);
+Status start_del(const Call& call, Done done);
+Status run_get(const Call& call, std::string& json);
+Status run_search(const Call& call, std::string& json);
+Status run_scan(const Call& call, std::string& json);
+
+// The status for a verb that is none, with the nearest one that is.
+Status unknown_verb(std::string_view verb);
+
+}  // namespace vs::daemon
