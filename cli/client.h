@@ -1,0 +1,35 @@
+// A blocking connection to vsd: one request and its reply, or many in flight.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cli/settings.h"
+
+namespace vs::cli {
+
+// For one thread at a time.
+class Client {
+ public:
+  // Connects within a few seconds and sends AUTH if a token file is set. Errors: kIoError (not reachable),
+  // kUnauthorized (the token is refused), kBadArgument (the address or the token file is wrong).
+  static Result<Client> connect(const Settings& settings);
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  // Sends requests, each ended by LF. Errors: kIoError (the connection is lost).
+  Status send(std::string_view lines);
+  // The next reply; its views are valid until the next call. Errors: kIoError, kBadRequest (no reply of this protocol).
+  Result<protocol::Reply> receive();
+  // One request without its LF. REQUIRES: no other in flight.
+  Result<protocol::Reply> call(const std::string& request);
+
+ private:
+  struct Connection;
+  explicit Client(std::unique_ptr<Connection> connection);
+  std::unique_ptr<Connection> connection_;
+};
+
+}  // namespace vs::cli

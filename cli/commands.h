@@ -1,0 +1,52 @@
+// The commands, in groups; each function adds its group's to the program's command line.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/context.h"
+
+namespace vs::cli {
+
+void add_collection_commands(CLI::App& app, Context& context);  // ping info list stats create drop checkpoint
+void add_point_commands(CLI::App& app, Context& context);       // add get delete scan
+void add_query_command(CLI::App& app, Context& context);
+void add_import_command(CLI::App& app, Context& context);
+void add_export_command(CLI::App& app, Context& context);
+void add_eval_command(CLI::App& app, Context& context);
+
+// NAME, checked.
+void add_name(CLI::App& command, std::string& name);
+void add_scale(CLI::App& command, std::string& scale);
+// Makes `run` what the program does when the command is given.
+void set_action(CLI::App& command, Context& context, std::function<Exit()> run);
+
+// The settings of a new collection, as given.
+struct CreateOptions {
+  std::optional<std::string> metric;
+  std::optional<uint64_t> m;
+  std::optional<uint64_t> ef_construction;
+  std::optional<std::string> ml;
+  std::optional<uint64_t> ef_search;
+  std::optional<uint64_t> seed;
+
+  // {"metric", "l2"}, … with the names of the protocol.
+  std::vector<std::pair<std::string, std::string>> given() const;
+};
+void add_create_options(CLI::App& command, CreateOptions& options);
+
+// A vector from the command line or from a file.
+struct VectorOptions {
+  std::string vector;
+  std::string file;
+  uint64_t row = 0;
+  std::string scale = "1";
+};
+void add_vector_options(CLI::App& command, VectorOptions& options);
+// Errors: kBadArgument, kBadRequest, kIoError.
+Result<std::vector<float>> read_vector(const VectorOptions& options);
+
+}  // namespace vs::cli

@@ -1,0 +1,86 @@
+#include "cli/array.h"
+#include "cli/commands.h"
+#include "cli/scale.h"
+#include "index/distance.h"
+
+namespace vs::cli {
+
+void add_name(CLI::App& command, std::string& name) {
+  command.add_option("NAME", name, "The collection")->required()->check([](const std::string& text) {
+    return protocol::validate_collection_name(text).message();
+  });
+}
+
+void add_scale(CLI::App& command, std::string& scale) {
+  command.add_option("--scale", scale, "Factor for the file's values: a number or a fraction such as 1/255")
+      ->check([](const std::string& text) { return parse_scale(text).status().message(); })
+      ->capture_default_str();
+}
+
+void set_action(CLI::App& command, Context& context, std::function<Exit()> run) {
+  command.callback([&context, run = std::move(run)] { context.action = run; });
+}
+
+std::vector<std::pair<std::string, std::string>> CreateOptions::given() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  const auto add_number = [&out](const char* name, const std::optional<uint64_t>& value) {
+    if (value) out.emplace_back(name, std::to_string(*value));
+  };
+  if (metric) out.emplace_back("metric", *metric);
+  add_number("m", m);
+  add_number("ef_construction", ef_construction);
+  if (ml) out.emplace_back("ml", *ml);
+  add_number("ef_search", ef_search);
+  add_number("seed", seed);
+  return out;
+}
+
+void add_create_options(CLI::App& command, CreateOptions& options) {
+  command.add_option("--metric", options.metric, "l2, cosine or dot (default l2)")->check([](const std::string& text) {
+    return metric_from_name(text) ? std::string() : "expected l2, cosine or dot; got '" + text + "'";
+  });
+  command.add_option("--m", options.m, "Links a layer, twice as many on layer 0 (default 16)")
+      ->check(CLI::Range(uint64_t{limits::kMMin}, uint64_t{limits::kMMax}));
+  command.add_option("--ef-construction", options.ef_construction, "Candidates on insertion (default 200)")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kEfConstructionMax}));
+  command.add_option("--ml", options.ml, "Level multiplier (default 1/ln m)")->check(CLI::PositiveNumber);
+  command.add_option("--ef-search", options.ef_search, "Candidates of a search that names no ef (default 64)")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kEfMax}));
+  command.add_option("--seed", options.seed, "Seed of the levels, for graphs that can be built again (default random)");
+}
+
+void add_vector_options(CLI::App& command, VectorOptions& options) {
+  auto* vector = command.add_option("--vector", options.vector, "Numbers with commas, a JSON array, or f32:BASE64");
+  auto* file = command.add_option("--file", options.file, "IDX or NPY file, plain or gzip, that holds the vector");
+  auto* row = command.add_option("--row", options.row, "Its row, from 0 (default 0)");
+  vector->excludes(file);
+  row->needs(file);
+  add_scale(command, options.scale);
+}
+
+Result<std::vector<float>> read_vector(const VectorOptions& options) {
+  if (options.file.empty()) {
+    std::string text = options.vector;
+    auto kind = protocol::Value::Kind::kArray;
+    if (text.substr(0, 4) == "f32:")
+      kind = protocol::Value::Kind::kBare;
+    else if (text.empty() || text.front() != '[')
+      text = "[" + text + "]";
+    auto vector = protocol::read_vector({kind, text});
+    if (!vector.ok()) return Status{Code::kBadArgument, "--vector: " + vector.status().message()};
+    return vector;
+  }
+  VS_ASSIGN_OR_RETURN(const Scale scale, parse_scale(options.scale));
+  VS_ASSIGN_OR_RETURN(const Array array, Array::open(options.file));
+  if (options.row >= array.rows())
+    return Status{Code::kBadArgument, "--row must be below the " + std::to_string(array.rows()) + " rows of " +
+                                          options.file + "; got " + std::to_string(options.row)};
+  if (array.columns() > limits::kDimMax)
+    return Status{Code::kBadArgument, options.file + " has rows of " + std::to_string(array.columns()) +
+                                          " numbers; a vector has at most " + std::to_string(limits::kDimMax)};
+  std::vector<float> vector(array.columns());
+  VS_RETURN_IF_ERROR(array.read_floats(options.row, scale, vector));
+  return vector;
+}
+
+}  // namespace vs::cli

@@ -1,0 +1,109 @@
+#include "cli/picture.h"
+
+#include <png.h>
+
+#include <algorithm>
+
+#include "cli/file.h"
+#include "cli/font.h"
+
+namespace vs::cli {
+namespace {
+
+// Whether the pixel (x, y) of a glyph at twice its size is black. A corner of a white pixel is filled when its two
+// neighbours there are black and the two opposite ones white, and the other way round: stairs become diagonals.
+bool smooth_pixel(char character, int x, int y) {
+  const int column = x / 2;
+  const int row = y / 2;
+  const int side = x % 2 == 0 ? -1 : 1;
+  const int up = y % 2 == 0 ? -1 : 1;
+  const bool near_column = glyph_pixel(character, column + side, row);
+  const bool near_row = glyph_pixel(character, column, row + up);
+  const bool far_column = glyph_pixel(character, column - side, row);
+  const bool far_row = glyph_pixel(character, column, row - up);
+  if (near_column == near_row && near_column != far_column && near_row != far_row) return near_column;
+  return glyph_pixel(character, column, row);
+}
+
+bool text_pixel(char character, int x, int y, int size) {
+  return size == 2 ? smooth_pixel(character, x, y) : glyph_pixel(character, x / size, y / size);
+}
+
+void write_to_file(png_structp png, png_bytep data, size_t bytes) {
+  auto* file = static_cast<OutputFile*>(png_get_io_ptr(png));
+  if (!file->write(data, bytes).ok()) png_error(png, "write");
+}
+
+void flush_nothing(png_structp) {}
+
+// libpng reports errors by a long jump; so this function holds no object with a destructor.
+bool encode(png_structp png, png_infop info, OutputFile* file, const uint8_t* pixels, int width, int height) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  png_set_write_fn(png, file, write_to_file, flush_nothing);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), 8, PNG_COLOR_TYPE_RGB,
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(png, info);
+  for (int y = 0; y < height; ++y) png_write_row(png, pixels + static_cast<size_t>(y) * static_cast<size_t>(width) * 3);
+  png_write_end(png, nullptr);
+  return true;
+}
+
+}  // namespace
+
+int text_width(std::string_view text, int size) {
+  return text.empty() ? 0 : (static_cast<int>(text.size()) * (kGlyphWidth + 1) - 1) * size;
+}
+
+int text_height(int size) { return kGlyphHeight * size; }
+
+Picture::Picture(int width, int height, Rgb background)
+    : width_(width), height_(height), pixels_(static_cast<size_t>(width) * static_cast<size_t>(height) * 3) {
+  fill(0, 0, width, height, background);
+}
+
+Rgb Picture::at(int x, int y) const {
+  const size_t index = (static_cast<size_t>(y) * static_cast<size_t>(width_) + static_cast<size_t>(x)) * 3;
+  return {pixels_[index], pixels_[index + 1], pixels_[index + 2]};
+}
+
+void Picture::set(int x, int y, Rgb colour) {
+  if (x < 0 || x >= width_ || y < 0 || y >= height_) return;
+  const size_t index = (static_cast<size_t>(y) * static_cast<size_t>(width_) + static_cast<size_t>(x)) * 3;
+  pixels_[index] = colour.red;
+  pixels_[index + 1] = colour.green;
+  pixels_[index + 2] = colour.blue;
+}
+
+void Picture::fill(int x, int y, int width, int height, Rgb colour) {
+  for (int row = y; row < y + height; ++row)
+    for (int column = x; column < x + width; ++column) set(column, row, colour);
+}
+
+void Picture::frame(int x, int y, int width, int height, int thickness, Rgb colour) {
+  const int outer = width + 2 * thickness;
+  fill(x - thickness, y - thickness, outer, thickness, colour);
+  fill(x - thickness, y + height, outer, thickness, colour);
+  fill(x - thickness, y, thickness, height, colour);
+  fill(x + width, y, thickness, height, colour);
+}
+
+void Picture::text(int x, int y, std::string_view text, int size, Rgb colour) {
+  for (char character : text) {
+    for (int row = 0; row < kGlyphHeight * size; ++row)
+      for (int column = 0; column < kGlyphWidth * size; ++column)
+        if (text_pixel(character, column, row, size)) set(x + column, y + row, colour);
+    x += (kGlyphWidth + 1) * size;
+  }
+}
+
+Status Picture::write_png(const std::string& path) const {
+  VS_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_infop info = png != nullptr ? png_create_info_struct(png) : nullptr;
+  const bool written = info != nullptr && encode(png, info, &file, pixels_.data(), width_, height_);
+  png_destroy_write_struct(&png, &info);
+  if (!written) return {Code::kIoError, "cannot write the picture " + path + "; is the disk full?"};
+  return file.commit();
+}
+
+}  // namespace vs::cli
