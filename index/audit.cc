@@ -1,5 +1,6 @@
 #include "index/audit.h"
 
+#include <array>
 #include <vector>
 
 #include "index/search_scratch.h"
@@ -42,24 +43,20 @@ void for_each_unreachable(const Graph& graph, Visitor visitor) {
 
 class Auditor {
  public:
-  // From the nearest slot that a search finds and that has room, else instead of the farthest link of the nearest.
-  static void relink(Graph& graph, Slot slot) {
+  // From a slot near it that is `reached`. Upper layers may lead to one that is not, and to `slot` itself: so the
+  // search starts at the entry point as well.
+  static void relink(Graph& graph, Slot slot, const std::vector<bool>& reached) {
     const float* query = graph.vector(slot);
     const Graph::Entry start = graph.entry();
-    Neighbor nearest{graph.distance(query, start.slot), start.slot};
+    const Neighbor entry{graph.distance(query, start.slot), start.slot};
+    Neighbor nearest = entry;
     for (int layer = start.level; layer > 0; --layer) nearest = graph.descend(query, nearest, layer, nullptr);
+    const std::array<Neighbor, 2> entries = {nearest, entry};
     Graph::SearchScratch& s = Graph::scratch();
-    graph.search_layer<false>(query, {&nearest, 1}, graph.config().ef_construction, 0, slot, s, nullptr);
-    for (const Neighbor& neighbor : s.results) {
-      for (const uint32_t& word : graph.links(neighbor.slot, 0)) {
-        if (Graph::load_link(word) != 0) continue;
-        // Another thread may fill the place first; then the list is pruned, and if that leaves this slot out, the next
-        // one is tried.
-        if (graph.add_link(neighbor.slot, 0, {neighbor.distance, slot})) return;
-        break;
-      }
-    }
-    if (!s.results.empty()) graph.force_link(s.results.front().slot, {s.results.front().distance, slot});
+    graph.search_layer<false>(query, entries, graph.config().ef_construction, 0, slot, s, nullptr);
+    std::erase_if(s.results,
+                  [&](const Neighbor& n) { return n.slot.value >= reached.size() || !reached[n.slot.value]; });
+    graph.link_from_any(s.results, slot);
   }
 };
 
@@ -88,12 +85,11 @@ void clear_links(Graph& graph, Slot slot) {
 
 uint64_t relink_unreachable(Graph& graph) {
   uint64_t relinked = 0;
-  // A forced link takes the place of another one, which may have been the last way to its target: so look again, a few
-  // times at most.
+  // A link may take the place of another one that was the last way to its target: so look again, a few times at most.
   for (int round = 0; round < 8; ++round) {
     uint64_t found = 0;
     for_each_unreachable(graph, [&](Slot slot, std::vector<bool>& reached) {
-      Auditor::relink(graph, slot);
+      Auditor::relink(graph, slot, reached);
       mark_reachable(graph, slot, reached);
       ++found;
     });

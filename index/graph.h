@@ -123,7 +123,7 @@ class Graph {
   std::vector<Neighbor> select_neighbors(std::span<const Neighbor> nearest_first, uint32_t count) const;
   bool add_link(Slot from, int layer, Neighbor to);
   bool replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words);
-  void force_link(Slot from, Neighbor to);
+  void link_from_any(std::span<const Neighbor> nearest_first, Slot to);
   void raise_entry(Slot slot);
   std::mutex& stripe(Slot slot) { return stripes_[slot.value % stripes_.size()]; }
   std::atomic<uint64_t>& live_word(Slot slot) { return live_[slot.value / 64]; }

@@ -54,24 +54,30 @@ void Graph::insert(Slot slot) {
       linked |= add_link(neighbor.slot, layer, {neighbor.distance, slot});
     }
     // All of them had better links than this one: without a way in, the node would be lost to searches.
-    if (!linked && layer == 0 && !neighbors.empty())
-      force_link(neighbors.front().slot, {neighbors.front().distance, slot});
+    if (!linked && layer == 0) link_from_any(s.results, slot);
   }
   raise_entry(slot);
 }
 
 // Keeps a candidate when it is nearer to the base than to every one kept before: links in several directions instead of
-// into one cluster.
+// into one cluster. Equal vectors tie in this comparison; they get half of the places at most, or a list would soon
+// hold nothing else and the equal ones would be an island.
 std::vector<Neighbor> Graph::select_neighbors(std::span<const Neighbor> nearest_first, uint32_t count) const {
   std::vector<Neighbor> kept;
   kept.reserve(count);
+  uint32_t ties = 0;
   for (const Neighbor& candidate : nearest_first) {
     if (kept.size() >= count) break;
     const float* candidate_vector = vector(candidate.slot);
-    const bool diverse = std::none_of(kept.begin(), kept.end(), [&](const Neighbor& other) {
-      return distance(candidate_vector, other.slot) < candidate.distance;
+    bool tied = false;
+    const bool nearer_to_other = std::any_of(kept.begin(), kept.end(), [&](const Neighbor& other) {
+      const float d = distance(candidate_vector, other.slot);
+      tied |= d == candidate.distance;
+      return d < candidate.distance;
     });
-    if (diverse) kept.push_back(candidate);
+    if (nearer_to_other || (tied && ties >= count / 2)) continue;
+    ties += tied ? 1 : 0;
+    kept.push_back(candidate);
   }
   return kept;
 }
@@ -131,16 +137,27 @@ bool Graph::replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t
   return linked;
 }
 
-// Puts the link in place of the farthest one of a full list on layer 0. What loses its last way in by this is found by
-// the audit (audit.h).
-void Graph::force_link(Slot from, Neighbor to) {
+// Links to `to` from the nearest of `nearest_first` that has room on layer 0, else in place of the farthest link of the
+// nearest one. What loses its last way in by this is found by the audit (audit.h).
+void Graph::link_from_any(std::span<const Neighbor> nearest_first, Slot to) {
+  for (const Neighbor& neighbor : nearest_first) {
+    const std::span<uint32_t> words = links(neighbor.slot, 0);
+    const bool room =
+        std::any_of(words.begin(), words.end(), [](const uint32_t& word) { return load_link(word) == 0; });
+    // Another thread may take the room first; then the list is pruned, and may leave this one out.
+    if (room && add_link(neighbor.slot, 0, {neighbor.distance, to})) return;
+  }
+  if (nearest_first.empty()) return;
+
+  const Slot from = nearest_first.front().slot;
   std::lock_guard<std::mutex> lock(stripe(from));
   const float* base = vector(from);
+  const uint32_t slot_bound = slot_count();
   uint32_t* farthest = nullptr;
   float farthest_distance = 0;
   for (uint32_t& word : links(from, 0)) {
     const uint32_t link = load_link(word);
-    if (link == 0) {
+    if (link == 0 || link > slot_bound) {
       farthest = &word;
       break;
     }
@@ -150,7 +167,7 @@ void Graph::force_link(Slot from, Neighbor to) {
       farthest_distance = d;
     }
   }
-  store_link(*farthest, to.slot.value + 1);
+  store_link(*farthest, to.value + 1);
 }
 
 }  // namespace vs

@@ -1,0 +1,95 @@
+#include "index/distance.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/unit/test_util.h"
+
+namespace vs {
+namespace {
+
+std::vector<size_t> lengths() {
+  std::vector<size_t> all = {784, 1024, 1536};
+  for (size_t n = 1; n <= 300; ++n) all.push_back(n);
+  return all;
+}
+
+// Every kernel that this processor runs, against the portable one, at addresses that are not aligned. Rounding differs
+// by the order of the sums: the bound is relative to the sum of the terms' absolute values.
+TEST(Distance, KernelsAgreeWithThePortableOneOnEveryLength) {
+  std::mt19937 random(1);
+  const Kernels& portable = available_kernels().front();
+  ASSERT_EQ(portable.name, "portable");
+  for (const size_t dim : lengths()) {
+    const auto a = test::random_vector(random, dim + 1);
+    const auto b = test::random_vector(random, dim + 1);
+    double magnitude = 1;
+    for (size_t i = 0; i < dim; ++i) magnitude += std::fabs(double{a[i + 1]} * double{b[i + 1]});
+    for (const Kernels& kernel : available_kernels()) {
+      const float* x = a.data() + 1;
+      const float* y = b.data() + 1;
+      const double bound = 1e-6 * magnitude;
+      EXPECT_NEAR(kernel.l2_squared(x, y, dim), portable.l2_squared(x, y, dim), 8 * bound) << kernel.name << " " << dim;
+      EXPECT_NEAR(kernel.negative_dot(x, y, dim), portable.negative_dot(x, y, dim), bound) << kernel.name << " " << dim;
+      EXPECT_NEAR(kernel.one_minus_dot(x, y, dim), portable.one_minus_dot(x, y, dim), bound)
+          << kernel.name << " " << dim;
+    }
+  }
+}
+
+TEST(Distance, PortableKernelsAgreeWithDoublePrecision) {
+  std::mt19937 random(2);
+  const Kernels& portable = available_kernels().front();
+  for (const size_t dim : lengths()) {
+    const auto a = test::random_vector(random, dim);
+    const auto b = test::random_vector(random, dim);
+    double l2 = 0;
+    double dot = 0;
+    for (size_t i = 0; i < dim; ++i) {
+      l2 += (double{a[i]} - double{b[i]}) * (double{a[i]} - double{b[i]});
+      dot += double{a[i]} * double{b[i]};
+    }
+    EXPECT_NEAR(portable.l2_squared(a.data(), b.data(), dim), l2, 1e-5 * (1 + l2));
+    EXPECT_NEAR(portable.negative_dot(a.data(), b.data(), dim), -dot, 1e-5 * (1 + static_cast<double>(dim)));
+  }
+}
+
+TEST(Distance, TheChosenKernelsAreTheLastAvailableOnes) {
+  if (std::getenv("VSD_KERNELS") != nullptr) GTEST_SKIP() << "VSD_KERNELS is set";
+  EXPECT_EQ(kernels().name, available_kernels().back().name);
+}
+
+TEST(Distance, MetricNamesRoundTrip) {
+  for (const Metric metric : {Metric::kL2, Metric::kCosine, Metric::kDot}) {
+    EXPECT_EQ(metric_from_name(metric_name(metric)), metric);
+  }
+  EXPECT_EQ(metric_from_name("L2"), std::nullopt);
+}
+
+TEST(Distance, UserDistance) {
+  EXPECT_FLOAT_EQ(user_distance(Metric::kL2, 9.0f), 3.0f);
+  EXPECT_FLOAT_EQ(user_distance(Metric::kCosine, -1e-7f), 0.0f);
+  EXPECT_FLOAT_EQ(user_distance(Metric::kDot, -5.0f), -5.0f);
+}
+
+TEST(Distance, VectorsThatMayNotBeStored) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_TRUE(validate_vector(Metric::kL2, std::vector<float>{0, 0}).ok());
+  EXPECT_EQ(validate_vector(Metric::kCosine, std::vector<float>{0, 0}).code(), Code::kZeroVector);
+  EXPECT_EQ(validate_vector(Metric::kL2, std::vector<float>{0, infinity}).code(), Code::kNotFinite);
+  const Status status = validate_vector(Metric::kDot, std::vector<float>{0, 1, std::nanf("")});
+  EXPECT_EQ(status.code(), Code::kNotFinite);
+  EXPECT_NE(status.message().find("component 2"), std::string::npos) << status.message();
+}
+
+TEST(Distance, NormalizeKeepsDirectionAtAnyScale) {
+  for (const float scale : {1e-40f, 1e-20f, 1.0f, 1e20f, 1e37f}) {
+    std::vector<float> v = {3 * scale, -4 * scale};
+    normalize(v);
+    EXPECT_NEAR(v[0], 0.6f, 1e-4f) << scale;
+    EXPECT_NEAR(v[1], -0.8f, 1e-4f) << scale;
+  }
+}
+
+}  // namespace
+}  // namespace vs

@@ -1,0 +1,484 @@
+// The database as the daemon uses it, on real files and a real RocksDB.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <fstream>
+#include <future>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "storage/collection.h"
+#include "storage/database.h"
+#include "storage/mapped_file.h"
+#include "storage/record.h"
+#include "tests/unit/test_util.h"
+
+namespace vs::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint32_t kDim = 8;
+
+Result<AddReply> add(Collection& collection, std::string id, std::vector<float> vector, std::string attributes = {},
+                     AddRequest::If condition = AddRequest::If::kAlways) {
+  std::promise<Result<AddReply>> reply;
+  collection.add({std::move(id), std::move(vector), std::move(attributes), condition},
+                 [&](Result<AddReply> r) { reply.set_value(std::move(r)); });
+  return reply.get_future().get();
+}
+
+Result<DeleteReply> remove(Collection& collection, std::vector<std::string> ids) {
+  std::promise<Result<DeleteReply>> reply;
+  collection.remove(std::move(ids), [&](Result<DeleteReply> r) { reply.set_value(std::move(r)); });
+  return reply.get_future().get();
+}
+
+std::vector<std::string> ids_of(const Result<SearchReply>& reply) {
+  std::vector<std::string> ids;
+  for (const Match& match : reply->matches) ids.push_back(match.point.id);
+  return ids;
+}
+
+std::set<std::string> all_ids(const Collection& collection) {
+  std::set<std::string> ids;
+  ScanRequest request{.limit = 7};
+  for (;;) {
+    auto page = collection.scan(request);
+    EXPECT_TRUE(page.ok());
+    for (const Point& point : page->points) EXPECT_TRUE(ids.insert(point.id).second) << point.id;
+    if (!page->next) return ids;
+    request.after = *page->next;
+  }
+}
+
+class StorageTest : public testing::Test {
+ protected:
+  void SetUp() override { reopen(); }
+
+  void reopen() {
+    database_.reset();
+    auto opened = Database::open(options());
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    database_ = *std::move(opened);
+  }
+  DatabaseOptions options() {
+    DatabaseOptions options;
+    options.directory = directory_.path() + "/data";
+    options.threads = 2;
+    options.free_space_reserve_bytes = 0;
+    return options;
+  }
+  std::shared_ptr<Collection> create(const std::string& name, Metric metric = Metric::kL2) {
+    const auto created =
+        database_->create(name, {.dim = kDim, .metric = metric, .m = 8, .ef_construction = 50, .seed = 3});
+    EXPECT_TRUE(created.ok()) << created.status().to_string();
+    return *database_->find(name);
+  }
+  std::shared_ptr<Collection> find(const std::string& name) { return *database_->find(name); }
+  // A copy of the files as a killed process leaves them, opened as a database.
+  std::unique_ptr<Database> open_crashed_copy() {
+    const std::string copy = directory_.path() + "/copy" + std::to_string(copies_++);
+    fs::copy(directory_.path() + "/data", copy, fs::copy_options::recursive);
+    DatabaseOptions copied = options();
+    copied.directory = copy;
+    auto opened = Database::open(copied);
+    EXPECT_TRUE(opened.ok()) << opened.status().to_string();
+    return opened.ok() ? *std::move(opened) : nullptr;
+  }
+  std::string generation_directory() const {
+    for (const auto& entry : fs::recursive_directory_iterator(directory_.path() + "/data/collections")) {
+      if (entry.path().filename() == "rows.dat") return entry.path().parent_path().string();
+    }
+    return {};
+  }
+
+  test::TemporaryDirectory directory_;
+  std::unique_ptr<Database> database_;
+  std::mt19937 random_{42};
+  int copies_ = 0;
+};
+
+TEST_F(StorageTest, AddGetSearchDelete) {
+  const auto c = create("points");
+  const auto v = test::random_vector(random_, kDim);
+  const auto first = add(*c, "a", v, R"({"label":7})");
+  ASSERT_TRUE(first.ok()) << first.status().to_string();
+  EXPECT_EQ(first->lsn, Lsn{1});
+  EXPECT_TRUE(first->created);
+  const auto got = c->get("a", {.attributes = true, .vector = true});
+  ASSERT_TRUE(got.ok());
+  EXPECT_EQ(got->vector, v);
+  EXPECT_EQ(got->attributes, R"({"label":7})");
+  const auto found = c->search({.vector = v});
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(ids_of(found), std::vector<std::string>{"a"});
+  EXPECT_EQ(found->matches[0].distance, 0);
+
+  const auto deleted = remove(*c, {"a", "b", "a"});
+  ASSERT_TRUE(deleted.ok());
+  EXPECT_EQ(deleted->deleted, 1u);
+  EXPECT_EQ(deleted->missing, std::vector<std::string>{"b"});
+  EXPECT_EQ(c->get("a", {}).status().code(), Code::kNotFound);
+  EXPECT_TRUE(c->search({.vector = v})->matches.empty());
+  const auto stats = c->stats();
+  EXPECT_EQ(stats.live, 0u);
+  EXPECT_EQ(stats.deleted, 1u);
+  EXPECT_EQ(stats.lsn, Lsn{2});
+}
+
+TEST_F(StorageTest, UpsertReplacesAndConditionsHold) {
+  const auto c = create("points");
+  const auto v = test::random_vector(random_, kDim);
+  const auto w = test::random_vector(random_, kDim);
+  EXPECT_EQ(add(*c, "a", v, {}, AddRequest::If::kPresent).status().code(), Code::kNotFound);
+  ASSERT_TRUE(add(*c, "a", v, R"({"x":1})", AddRequest::If::kAbsent).ok());
+  EXPECT_EQ(add(*c, "a", w, {}, AddRequest::If::kAbsent).status().code(), Code::kExists);
+  EXPECT_EQ(c->get("a", {.vector = true})->vector, v);
+  const auto replaced = add(*c, "a", w, {}, AddRequest::If::kPresent);
+  ASSERT_TRUE(replaced.ok());
+  EXPECT_FALSE(replaced->created);
+  EXPECT_EQ(c->get("a", {.attributes = true, .vector = true})->vector, w);
+  EXPECT_EQ(c->get("a", {.attributes = true})->attributes, "{}");
+  EXPECT_EQ(c->search({.vector = v})->matches.size(), 1u);
+  EXPECT_EQ(c->stats().live, 1u);
+}
+
+TEST_F(StorageTest, RefusesWhatCannotBeStored) {
+  const auto c = create("points", Metric::kCosine);
+  EXPECT_EQ(add(*c, "a", {1, 2}).status().code(), Code::kDimensionMismatch);
+  EXPECT_EQ(add(*c, "a", std::vector<float>(kDim)).status().code(), Code::kZeroVector);
+  std::vector<float> v(kDim, 1);
+  v[3] = std::nanf("");
+  EXPECT_EQ(add(*c, "a", v).status().code(), Code::kNotFinite);
+  EXPECT_EQ(c->stats().lsn, Lsn{0});
+  EXPECT_EQ(c->search({.vector = {1}}).status().code(), Code::kDimensionMismatch);
+  EXPECT_EQ(c->search({.vector = std::vector<float>(kDim, 1), .k = 0}).status().code(), Code::kBadArgument);
+  EXPECT_EQ(c->search({.id = "nobody"}).status().code(), Code::kNotFound);
+}
+
+TEST_F(StorageTest, SearchByIdLeavesItOutAndRadiusCuts) {
+  const auto c = create("points");
+  for (int i = 0; i < 10; ++i) {
+    std::vector<float> v(kDim);
+    v[0] = static_cast<float>(i);
+    ASSERT_TRUE(add(*c, "p" + std::to_string(i), v).ok());
+  }
+  EXPECT_EQ(ids_of(c->search({.id = "p0", .k = 3})), (std::vector<std::string>{"p1", "p2", "p3"}));
+  // p4 and p6 are equally far: the older comes first.
+  EXPECT_EQ(ids_of(c->search({.id = "p5", .k = 2})), (std::vector<std::string>{"p4", "p6"}));
+  EXPECT_EQ(ids_of(c->search({.vector = std::vector<float>(kDim), .radius = 2.0f})),
+            (std::vector<std::string>{"p0", "p1", "p2"}));
+  const auto exact = c->search({.vector = std::vector<float>(kDim), .k = 4, .exact = true});
+  EXPECT_EQ(ids_of(exact), (std::vector<std::string>{"p0", "p1", "p2", "p3"}));
+  EXPECT_TRUE(exact->exact);
+  EXPECT_EQ(exact->distances, 10u);
+}
+
+TEST_F(StorageTest, CosineKeepsTheVectorVerbatim) {
+  const auto c = create("points", Metric::kCosine);
+  const std::vector<float> v = {3, 4, 0, 0, 0, 0, 0, 0};
+  ASSERT_TRUE(add(*c, "a", v).ok());
+  EXPECT_EQ(c->get("a", {.vector = true})->vector, v);
+  const auto found = c->search({.vector = {30, 40, 0, 0, 0, 0, 0, 0}});
+  EXPECT_NEAR(found->matches[0].distance, 0, 1e-6);
+}
+
+TEST_F(StorageTest, CollectionsComeAndGo) {
+  create("b");
+  create("a");
+  EXPECT_EQ(database_->names(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(database_->create("a", {.dim = 3}).status().code(), Code::kExists);
+  EXPECT_EQ(database_->create("c", {.dim = 0}).status().code(), Code::kBadArgument);
+  EXPECT_EQ(database_->create("c", {.dim = 3, .m = 1}).status().code(), Code::kBadArgument);
+  const auto a = find("a");
+  ASSERT_TRUE(add(*a, "x", std::vector<float>(kDim, 1)).ok());
+  ASSERT_TRUE(database_->drop("a").ok());
+  EXPECT_EQ(database_->drop("a").code(), Code::kNotFound);
+  EXPECT_EQ(a->get("x", {}).status().code(), Code::kNotFound);
+  EXPECT_EQ(add(*a, "y", std::vector<float>(kDim, 1)).status().code(), Code::kNotFound);
+  const auto again = create("a");
+  EXPECT_EQ(again->get("x", {}).status().code(), Code::kNotFound);
+  reopen();
+  EXPECT_EQ(database_->names(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(find("a")->stats().live, 0u);
+}
+
+TEST_F(StorageTest, SurvivesCloseAndOpen) {
+  const auto config = create("points")->config();
+  {
+    const auto c = find("points");
+    for (int i = 0; i < 300; ++i) ASSERT_TRUE(add(*c, std::to_string(i), test::random_vector(random_, kDim)).ok());
+    ASSERT_TRUE(remove(*c, {"5", "6", "7"}).ok());
+  }
+  reopen();
+  const auto c = find("points");
+  EXPECT_EQ(c->config().seed, config.seed);
+  const auto stats = c->stats();
+  EXPECT_EQ(stats.live, 297u);
+  EXPECT_EQ(stats.lsn, Lsn{303});
+  EXPECT_EQ(stats.checkpoint_lsn, Lsn{303});
+  EXPECT_EQ(all_ids(*c).size(), 297u);
+  ASSERT_TRUE(add(*c, "new", test::random_vector(random_, kDim)).ok());
+  EXPECT_EQ(c->stats().lsn, Lsn{304});
+}
+
+// Every acknowledged operation, in a copy taken at that moment, with and without checkpoints in between.
+TEST_F(StorageTest, RecoversWhatWasAcknowledged) {
+  const auto c = create("points");
+  std::map<std::string, std::vector<float>> expected;
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < 150; ++i) {
+      const std::string id = "p" + std::to_string(random_() % 200);
+      if (random_() % 4 == 0) {
+        ASSERT_TRUE(remove(*c, {id}).ok());
+        expected.erase(id);
+      } else {
+        const auto v = test::random_vector(random_, kDim);
+        ASSERT_TRUE(add(*c, id, v).ok());
+        expected[id] = v;
+      }
+    }
+    const auto copy = open_crashed_copy();
+    ASSERT_TRUE(copy);
+    const auto recovered = *copy->find("points");
+    EXPECT_EQ(recovered->stats().live, expected.size());
+    EXPECT_EQ(recovered->stats().lsn, c->stats().lsn);
+    std::set<std::string> ids;
+    for (const auto& [id, vector] : expected) {
+      ids.insert(id);
+      const auto got = recovered->get(id, {.vector = true});
+      ASSERT_TRUE(got.ok()) << id;
+      EXPECT_EQ(got->vector, vector);
+      const auto found = recovered->search({.vector = vector, .k = 1});
+      ASSERT_EQ(found->matches.size(), 1u);
+      EXPECT_EQ(found->matches[0].point.id, id);
+    }
+    EXPECT_EQ(all_ids(*recovered), ids);
+    if (round % 2 == 0) {
+      ASSERT_TRUE(database_->checkpoint().ok());
+    }
+  }
+}
+
+TEST_F(StorageTest, RebuildsDeletedAndDamagedFiles) {
+  {
+    const auto c = create("points");
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(add(*c, std::to_string(i), test::random_vector(random_, kDim)).ok());
+    ASSERT_TRUE(remove(*c, {"0", "199"}).ok());
+  }
+  uint64_t generation = find("points")->stats().generation;
+  for (const char* file : {"rows.dat", "ids.dat", "vectors.dat", "links0.dat", "upper.dat"}) {
+    for (const int damage : {0, 1, 2}) {
+      database_.reset();
+      const std::string path = generation_directory() + "/" + file;
+      if (damage == 0) fs::remove(path);
+      if (damage == 1) fs::resize_file(path, 100);
+      if (damage == 2) std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(20).put('X');
+      reopen();
+      const auto c = find("points");
+      EXPECT_EQ(c->stats().generation, ++generation) << path << " " << damage;
+      EXPECT_EQ(c->stats().live, 198u);
+      EXPECT_EQ(c->stats().lsn, Lsn{202});
+      const auto got = c->get("77", {.vector = true});
+      ASSERT_TRUE(got.ok());
+      EXPECT_EQ(ids_of(c->search({.vector = got->vector, .k = 1})), std::vector<std::string>{"77"});
+    }
+  }
+}
+
+TEST_F(StorageTest, AcknowledgedDataThatRocksDbLostIsReported) {
+  database_.reset();
+  const std::string data = directory_.path() + "/data";
+  fs::remove_all(data);
+  reopen();
+  create("points");
+  create("other");
+  ASSERT_TRUE(add(*find("points"), "a", std::vector<float>(kDim, 1)).ok());
+  ASSERT_TRUE(database_->checkpoint().ok());
+  const std::string old = directory_.path() + "/old";
+  fs::copy(data + "/rocksdb", old, fs::copy_options::recursive);
+  ASSERT_TRUE(add(*find("points"), "b", std::vector<float>(kDim, 2)).ok());
+  // The files of now with the RocksDB of before, of a run that was not closed.
+  const std::string mixed = directory_.path() + "/mixed";
+  fs::copy(data, mixed, fs::copy_options::recursive);
+  fs::remove_all(mixed + "/rocksdb");
+  fs::copy(old, mixed + "/rocksdb", fs::copy_options::recursive);
+  DatabaseOptions mixed_options = options();
+  mixed_options.directory = mixed;
+  auto opened = Database::open(mixed_options);
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  const auto broken = (*opened)->find("points");
+  EXPECT_EQ(broken.status().code(), Code::kCorrupt);
+  EXPECT_NE(broken.status().message().find("acknowledged data was lost"), std::string::npos);
+  EXPECT_TRUE((*opened)->find("other").ok());
+  EXPECT_TRUE((*opened)->drop("points").ok());
+}
+
+TEST_F(StorageTest, TrimsSupersededRecordsAtACheckpoint) {
+  const auto c = create("points");
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(add(*c, "same", test::random_vector(random_, kDim)).ok());
+  ASSERT_TRUE(add(*c, "gone", test::random_vector(random_, kDim)).ok());
+  ASSERT_TRUE(remove(*c, {"gone"}).ok());
+  ASSERT_TRUE(database_->checkpoint().ok());
+  const auto copy = open_crashed_copy();
+  ASSERT_TRUE(copy);
+  EXPECT_EQ((*copy->find("points"))->stats().live, 1u);
+  EXPECT_EQ((*copy->find("points"))->stats().lsn, Lsn{52});
+  // Only the last "same" is left to rebuild from.
+  database_.reset();
+  fs::remove_all(generation_directory());
+  reopen();
+  EXPECT_EQ(find("points")->stats().live, 1u);
+  EXPECT_EQ(find("points")->stats().deleted, 0u);
+  EXPECT_EQ(find("points")->stats().lsn, Lsn{52});
+}
+
+TEST_F(StorageTest, ASecondDatabaseOnTheDirectoryIsRefused) {
+  EXPECT_EQ(Database::open(options()).status().code(), Code::kBusy);
+}
+
+TEST_F(StorageTest, NoSpaceIsAnsweredAndReadsGoOn) {
+  create("points");
+  ASSERT_TRUE(add(*find("points"), "a", std::vector<float>(kDim, 1)).ok());
+  database_.reset();
+  DatabaseOptions full = options();
+  full.free_space_reserve_bytes = uint64_t{1} << 60;
+  auto opened = Database::open(full);
+  ASSERT_TRUE(opened.ok());
+  const auto c = *(*opened)->find("points");
+  EXPECT_EQ(add(*c, "b", std::vector<float>(kDim, 1)).status().code(), Code::kNoSpace);
+  EXPECT_EQ((*opened)->create("more", {.dim = 2}).status().code(), Code::kNoSpace);
+  EXPECT_TRUE(c->get("a", {}).ok());
+  EXPECT_EQ(c->stats().lsn, Lsn{1});
+}
+
+TEST_F(StorageTest, WritersReadersAndCheckpointsAtOnce) {
+  const auto c = create("points");
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(static_cast<unsigned>(t));
+      for (int i = 0; i < 300; ++i) {
+        const std::string id = std::to_string(t) + "-" + std::to_string(random() % 50);
+        if (random() % 3 == 0) {
+          EXPECT_TRUE(remove(*c, {id}).ok());
+          EXPECT_EQ(c->get(id, {}).status().code(), Code::kNotFound);
+        } else {
+          const auto v = test::random_vector(random, kDim);
+          EXPECT_TRUE(add(*c, id, v).ok());
+          const auto found = c->search({.vector = v, .k = 1});
+          EXPECT_EQ(ids_of(found), std::vector<std::string>{id});
+        }
+      }
+    });
+  }
+  std::thread reader([&] {
+    std::mt19937 random(77);
+    while (!done) {
+      const auto found = c->search({.vector = test::random_vector(random, kDim), .k = 20});
+      ASSERT_TRUE(found.ok());
+      std::set<std::string> ids;
+      for (const Match& match : found->matches) EXPECT_TRUE(ids.insert(match.point.id).second) << "twice in one reply";
+      ASSERT_TRUE(c->scan({.limit = 50, .with = {.attributes = true, .vector = true, .links = true}}).ok());
+    }
+  });
+  std::thread checkpointer([&] {
+    while (!done) EXPECT_TRUE(database_->checkpoint().ok());
+  });
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  reader.join();
+  checkpointer.join();
+  EXPECT_EQ(all_ids(*c).size(), c->stats().live);
+}
+
+TEST_F(StorageTest, ScanGivesInsertionOrderAndLinks) {
+  const auto c = create("points");
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(add(*c, "p" + std::to_string(i), test::random_vector(random_, kDim)).ok());
+  const auto page = c->scan({.limit = 30, .with = {.attributes = false, .vector = true, .links = true}});
+  ASSERT_TRUE(page.ok());
+  ASSERT_EQ(page->points.size(), 30u);
+  EXPECT_FALSE(page->next);
+  for (size_t i = 0; i < 30; ++i) {
+    EXPECT_EQ(page->points[i].id, "p" + std::to_string(i));
+    EXPECT_EQ(page->points[i].vector.size(), kDim);
+    ASSERT_FALSE(page->points[i].links.empty());
+    EXPECT_FALSE(page->points[i].links[0].empty());
+  }
+}
+
+TEST(Record, RoundTripsAndRefusesDamage) {
+  const std::vector<float> v = {1, 2, 3};
+  const std::string_view bytes(reinterpret_cast<const char*>(v.data()), 12);
+  const std::string value = encode_record(
+      {.kind = Record::Kind::kUpsert, .previous = Lsn{9}, .id = "id", .vector = bytes, .attributes = "{}"});
+  const auto record = decode_record(value, 3);
+  ASSERT_TRUE(record.ok());
+  EXPECT_EQ(record->previous, Lsn{9});
+  EXPECT_EQ(record->id, "id");
+  EXPECT_EQ(decode_vector(record->vector), v);
+  EXPECT_EQ(record->attributes, "{}");
+  EXPECT_FALSE(decode_record(value, 4).ok());
+  for (size_t n = 0; n + 2 < value.size(); ++n)
+    EXPECT_FALSE(decode_record(std::string_view(value).substr(0, n), 3).ok());
+  EXPECT_LT(record_key(CollectionNumber{1}, Lsn{255}), record_key(CollectionNumber{1}, Lsn{256}));
+  EXPECT_EQ(record_key_lsn(record_key(CollectionNumber{7}, Lsn{123456789012})), Lsn{123456789012});
+}
+
+TEST(Record, CollectionInfoRoundTrips) {
+  CollectionInfo info;
+  info.number = CollectionNumber{12};
+  info.uuid[3] = 0xAB;
+  info.config = *complete_config({.dim = 784, .metric = Metric::kCosine});
+  info.generation = 3;
+  info.checkpoint_lsn = Lsn{77};
+  info.slots = 70;
+  const auto read = decode_info("x", encode_info(info));
+  ASSERT_TRUE(read.ok()) << read.status().to_string();
+  EXPECT_EQ(read->uuid, info.uuid);
+  EXPECT_EQ(read->config.ml, info.config.ml);
+  EXPECT_EQ(read->config.seed, info.config.seed);
+  EXPECT_EQ(read->config.metric, Metric::kCosine);
+  EXPECT_EQ(read->checkpoint_lsn, info.checkpoint_lsn);
+  EXPECT_EQ(read->slots, 70u);
+  EXPECT_EQ(decode_info("x", "{").status().code(), Code::kCorrupt);
+  EXPECT_EQ(decode_info("x", "{}").status().code(), Code::kCorrupt);
+}
+
+TEST(MappedFile, GrowsInPlaceAndShrinksToZeros) {
+  test::TemporaryDirectory directory;
+  const FileIdentity identity{FileKind::kRows, 24, {}, 1};
+  auto file = MappedFile::create(posix_file_system(), directory.path() + "/f", identity, 1u << 30);
+  ASSERT_TRUE(file.ok()) << file.status().to_string();
+  const MappedFile::Space space{directory.path(), 0};
+  ASSERT_TRUE(file->ensure(100, space).ok());
+  std::byte* const data = file->data();
+  data[99] = std::byte{7};
+  ASSERT_TRUE(file->ensure(10u << 20, space).ok());
+  EXPECT_EQ(file->data(), data);
+  EXPECT_EQ(data[99], std::byte{7});
+  data[(10u << 20) - 1] = std::byte{8};
+  EXPECT_TRUE(file->sync(file->capacity()).ok());
+  ASSERT_TRUE(file->shrink(50).ok());
+  ASSERT_TRUE(file->ensure(10u << 20, space).ok());
+  EXPECT_EQ(data[99], std::byte{0});
+  EXPECT_EQ(data[(10u << 20) - 1], std::byte{0});
+  EXPECT_EQ(file->ensure(2u << 30, space).code(), Code::kLimit);
+  const MappedFile::Space none{directory.path(), uint64_t{1} << 60};
+  EXPECT_EQ(file->ensure(20u << 20, none).code(), Code::kNoSpace);
+  EXPECT_EQ(MappedFile::create(posix_file_system(), directory.path() + "/f", identity, 1u << 30).status().code(),
+            Code::kExists);
+  const FileIdentity other{FileKind::kRows, 24, {}, 2};
+  EXPECT_EQ(MappedFile::open(posix_file_system(), directory.path() + "/f", other, 1u << 30).status().code(),
+            Code::kCorrupt);
+  EXPECT_TRUE(MappedFile::open(posix_file_system(), directory.path() + "/f", identity, 1u << 30).ok());
+}
+
+}  // namespace
+}  // namespace vs::storage

@@ -1,0 +1,36 @@
+// What the unit tests share: seeded vectors and a directory that goes away.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace vs::test {
+
+inline std::vector<float> random_vector(std::mt19937& random, size_t dim) {
+  std::normal_distribution<float> normal;
+  std::vector<float> vector(dim);
+  for (float& x : vector) x = normal(random);
+  return vector;
+}
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "vsd-test-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace vs::test
