@@ -47,6 +47,7 @@ class Recovery {
     collection_->set_last_lsn(last_lsn_);
     collection_->window().reset({last_lsn_, graph().slot_count()});
     if (!new_slots_.empty() || !context_.clean) {
+      spdlog::info("recovering collection={} operations={} to_link={}", name_, replayed_, new_slots_.size());
       const uint64_t scrubbed = scrub_links(graph());
       link_new_slots();
       const uint64_t relinked = relink_unreachable(graph());
