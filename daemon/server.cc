@@ -164,6 +164,7 @@ void Server::session_ended(Session* session) {
 }
 
 void Server::stop() {
+  service_.shutting_down = true;
   asio::post(strand_, [this] { begin_stop("request"); });
 }
 

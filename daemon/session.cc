@@ -16,8 +16,10 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
-// Requests in one go before other sessions have their turn.
-constexpr int kTurn = 64;
+// What one session runs in one go before others have their turn: so many requests, or those that fit into this time. A
+// search takes from microseconds to some milliseconds, so the number alone would not keep the others' waiting short.
+constexpr int kTurnRequests = 64;
+constexpr std::chrono::microseconds kTurnTime{2000};
 constexpr milliseconds kPenalty{500};
 constexpr milliseconds kLinger{5000};
 // While shutting down; idle clients that do not look at their connection are not waited for any longer.
@@ -85,8 +87,9 @@ void Session::drain() {
 
 void Session::pump() {
   if (closed_ || lingering_) return;
-  int turn = kTurn;
-  while (turn > 0 && run_line()) --turn;
+  int turn = kTurnRequests;
+  const auto turn_end = std::chrono::steady_clock::now() + kTurnTime;
+  while (turn > 0 && run_line()) turn = std::chrono::steady_clock::now() < turn_end ? turn - 1 : 0;
   if (closed_) return;
   move_ready_slots();
   send();

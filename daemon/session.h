@@ -64,7 +64,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string reply;
   };
 
-  // Runs lines, a turn of at most kTurn of them, and decides what the session waits for next.
+  // Runs one turn's lines and decides what the session waits for next.
   void pump();
   // Whether a further line may be taken.
   bool may_run() const;
