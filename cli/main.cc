@@ -30,6 +30,8 @@ void add_global_options(CLI::App& app, vs::cli::Layer& flags) {
 
 // The messages of CLI11, in this program's form.
 std::string usage_message(const CLI::App* app, const CLI::Error& error) {
+  if (app->get_subcommands().empty() && !app->remaining().empty())
+    return "vsctl: there is no command '" + app->remaining().front() + "'; see `vsctl --help`\n";
   std::string command = "vsctl";
   for (const CLI::App* chosen : app->get_subcommands()) command += " " + chosen->get_name();
   return std::string("vsctl: ") + error.what() + "; see `" + command + " --help`\n";
