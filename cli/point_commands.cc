@@ -10,11 +10,13 @@ using nlohmann::ordered_json;
 
 std::string check_id(const std::string& text) { return protocol::validate_id(text).message(); }
 
-// JSON text in one line: between values a line break is only space, and inside a string it would not be valid.
+// A JSON object in one line: between values a line break is only space, and inside a string it would not be valid.
 Result<std::string> one_line_object(std::string text) {
   std::replace_if(
       text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
-  auto checked = protocol::read_attributes({protocol::Value::Kind::kObject, text});
+  text.erase(0, std::min(text.find_first_not_of(' '), text.size()));
+  const auto kind = text.substr(0, 1) == "{" ? protocol::Value::Kind::kObject : protocol::Value::Kind::kBare;
+  auto checked = protocol::read_attributes({kind, text});
   if (!checked.ok()) return Status{Code::kBadArgument, "--attributes: " + checked.status().message()};
   return text;
 }

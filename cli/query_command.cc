@@ -114,7 +114,8 @@ std::string reply_json(const PointsReply& reply) {
   return out + (reply.rest.empty() ? "}" : "," + rest.substr(1));
 }
 
-Status draw(Context& context, const QueryOptions& options, const Query& query, const std::vector<PointData>& matches) {
+Result<Gallery> make_gallery(Context& context, const QueryOptions& options, const Query& query,
+                             const std::vector<PointData>& matches) {
   Gallery gallery;
   VS_ASSIGN_OR_RETURN(gallery.shape, image_shape(options.shape, query.vector.size()));
   gallery.items.push_back({query.vector, options.id, query.label, ""});
@@ -124,21 +125,18 @@ Status draw(Context& context, const QueryOptions& options, const Query& query, c
       break;
     }
     if (match.vector.size() != query.vector.size())
-      return {Code::kBadRequest, "expected the neighbours' vectors in the reply; this vsd does not send them"};
+      return Status{Code::kBadRequest, "expected the neighbours' vectors in the reply; this vsd does not send them"};
     gallery.items.push_back(
         {match.vector, match.id, label_of(match.attributes), fixed(static_cast<double>(match.distance), 4)});
   }
-  if (!options.picture.empty()) {
-    VS_RETURN_IF_ERROR(draw_grid(gallery).write_png(options.picture));
-    context.note("wrote " + options.picture);
-  }
-  if (options.show) {
-    // With JSON or CSV the standard output belongs to the data alone.
-    const bool data_is_text = context.format() == Format::kTable;
-    const std::string text = show_gallery(gallery, show_options(data_is_text ? STDOUT_FILENO : STDERR_FILENO));
-    std::fputs(("\n" + text).c_str(), data_is_text ? stdout : stderr);
-  }
-  return {};
+  return gallery;
+}
+
+void show(const Context& context, const Gallery& gallery) {
+  // With JSON or CSV the standard output belongs to the data alone.
+  const bool data_is_text = context.format() == Format::kTable;
+  const std::string text = show_gallery(gallery, show_options(data_is_text ? STDOUT_FILENO : STDERR_FILENO));
+  std::fputs(("\n" + text).c_str(), data_is_text ? stdout : stderr);
 }
 
 Exit query_collection(Context& context, const QueryOptions& options) {
@@ -154,15 +152,23 @@ Exit query_collection(Context& context, const QueryOptions& options) {
   if (!json) return context.exit();
   const auto reply = parse_points(*json, options.draws() ? PointText::kWithoutVector : PointText::kWhole);
   if (!reply.ok()) return context.fail(reply.status());
+  Gallery gallery;
+  if (options.draws()) {
+    auto made = make_gallery(context, options, *query, reply->points);
+    if (!made.ok()) return context.fail(made.status());
+    gallery = *std::move(made);
+  }
+  // The file first: when it fails, there is an error and no output.
+  if (!options.picture.empty()) {
+    if (const Status status = draw_grid(gallery).write_png(options.picture); !status.ok()) return context.fail(status);
+    context.note("wrote " + options.picture);
+  }
   context.print(matches_table(reply->points, context.format() == Format::kTable), reply_json(*reply));
   if (options.explain && context.format() != Format::kJson) {
     const std::string text = "\n" + fields_table(reply->rest, true).text();
     std::fputs(text.c_str(), context.format() == Format::kTable ? stdout : stderr);
   }
-  if (options.draws()) {
-    const Status drawn = draw(context, options, *query, reply->points);
-    if (!drawn.ok()) return context.fail(drawn);
-  }
+  if (options.show) show(context, gallery);
   return Exit::kOk;
 }
 

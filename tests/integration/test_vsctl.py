@@ -1,0 +1,305 @@
+"""Every command of vsctl against a real vsd: output, JSON, exit codes and wrong usage."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+
+import harness
+
+OK, FAILURE, USAGE, NOT_FOUND, UNREACHABLE, PARTLY = 0, 1, 2, 3, 4, 6
+
+
+def npy(path, values, descr="<f4", columns=None):
+    """Writes numbers as an NPY file without numpy; rows of `columns` numbers, or one dimension."""
+    shape = f"({len(values)},)" if columns is None else f"({len(values) // columns}, {columns})"
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    code = {"<f4": "f", "<i4": "i", "|u1": "B"}[descr]
+    data = struct.pack(f"<{len(values)}{code}", *values)
+    pathlib.Path(path).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
+    return str(path)
+
+
+class VsctlTest(harness.DaemonTest):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory(prefix="vsctl-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def run_ctl(self, *arguments, code=OK, **options):
+        """Runs vsctl and checks its exit code; errors print nothing to stdout and one or more vsctl: lines to stderr."""
+        done = self.daemon.vsctl(*arguments, **options)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stderr}")
+        if code not in (OK, PARTLY):
+            self.assertEqual(done.stdout, "", f"{arguments}")
+            self.assertRegex(done.stderr, r"^vsctl: ")
+            self.assertNotRegex(done.stderr, r"what\(\)|Error:|std::|CLI::")
+        return done
+
+    def json(self, *arguments, code=OK):
+        return json.loads(self.run_ctl(*arguments, "--output", "json", code=code).stdout)
+
+    def csv(self, *arguments):
+        return list(csv.reader(io.StringIO(self.run_ctl(*arguments, "--output", "csv").stdout)))
+
+    def fill(self, count=20):
+        """Points 0.. at (i, 0) with label i % 3."""
+        self.create(2)
+        for reply in self.client.pipeline([f'ADD {self.name} {i} [{i},0] {{"label":{i % 3}}}' for i in range(count)]):
+            self.assertEqual(reply[0], "OK")
+
+
+class CollectionCommands(VsctlTest):
+    def test_ping(self):
+        self.assertRegex(self.run_ctl("ping").stdout, r"^ok  127\.0\.0\.1:\d+  [0-9.]+ ms\n$")
+        self.assertEqual(set(self.json("ping")), {"server", "ms"})
+        self.assertEqual(self.csv("ping")[0], ["server", "ms"])
+
+    def test_info(self):
+        self.assertRegex(self.run_ctl("info").stdout, r"(?m)^version +\d")
+        self.assertIn("uptime_s", self.json("info"))
+        self.assertIn(["field", "value"], self.csv("info"))
+
+    def test_create_list_stats_drop(self):
+        created = self.json("create", self.name, "--dim", "5", "--metric", "cosine", "--m", "8", "--ef-construction", "50",
+                            "--ml", "0.4", "--ef-search", "33", "--seed", "18446744073709551615")
+        self.assertEqual({key: created[key] for key in ("dim", "metric", "m", "ef_construction", "ml", "ef_search", "seed")},
+                         {"dim": 5, "metric": "cosine", "m": 8, "ef_construction": 50, "ml": 0.4, "ef_search": 33,
+                          "seed": 18446744073709551615})
+        self.assertIn(self.name, [c["name"] for c in self.json("list")["collections"]])
+        self.assertRegex(self.run_ctl("list").stdout, rf"(?m)^{self.name} +5 +cosine +0")
+        self.assertEqual(self.json("stats", self.name)["live"], 0)
+        self.assertRegex(self.run_ctl("stats", self.name).stdout, r"(?m)^dim +5$")
+        self.assertIn("already", self.run_ctl("create", self.name, "--dim", "5", code=FAILURE).stderr)
+        self.assertIn("--yes", self.run_ctl("drop", self.name, code=USAGE).stderr)
+        self.assertEqual(self.run_ctl("drop", self.name, "--yes").stdout, f"dropped {self.name}\n")
+        self.run_ctl("stats", self.name, code=NOT_FOUND)
+        self.run_ctl("drop", self.name, "--yes", code=NOT_FOUND)
+
+    def test_drop_json(self):
+        self.create()
+        self.assertEqual(self.json("drop", self.name, "-y"), {"dropped": self.name})
+
+    def test_checkpoint(self):
+        self.assertIn("lsn", self.json("checkpoint"))
+
+    def test_closed_pipe_is_quiet(self):
+        self.fill(1000)
+        command = [harness.program("VSCTL", "vsctl"), "--server", self.daemon.server, "scan", self.name, "--all"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.read(10)
+            process.stdout.close()
+            self.assertEqual(process.stderr.read(), b"")
+
+
+class Usage(VsctlTest):
+    def test_help_and_version(self):
+        self.assertRegex(harness.vsctl("--version", check=True).stdout, r"^vsctl \d+\.\d+\.\d+\n$")
+        overview = harness.vsctl("--help", check=True).stdout
+        for command in ("ping info list stats create drop checkpoint add get delete scan query import export eval").split():
+            self.assertRegex(overview, rf"(?m)^  {command} ")
+            text = harness.vsctl(command, "--help", check=True).stdout
+            self.assertRegex(text, rf"Examples?:\n +vsctl {command}")
+
+    def test_wrong_usage(self):
+        for arguments in ([], ["nonsense"], ["--nonsense", "list"], ["stats"], ["stats", ".hidden"], ["stats", "a/b"],
+                          ["create", "x"], ["create", "x", "--dim", "0"], ["create", "x", "--dim", "65536"],
+                          ["create", "x", "--dim", "2", "--metric", "cubic"], ["create", "x", "--dim", "2", "--m", "1"],
+                          ["create", "x", "--dim", "2", "--ml", "-1"], ["query", "x"],
+                          ["query", "x", "--id", "1", "-k", "0"], ["query", "x", "--id", "1", "-k", "10001"],
+                          ["query", "x", "--id", "1", "--vector", "1"], ["query", "x", "--row", "1"],
+                          ["query", "x", "--vector", "1,b"], ["query", "x", "--vector", "[1"],
+                          ["query", "x", "--id", "1", "--ef", "abc"], ["query", "x", "--id", "1", "--picture", "a.gif"],
+                          ["query", "x", "--id", "1\n2"], ["query", "x", "--vector", "1", "--scale", "1/0"],
+                          ["add", "x", "1"], ["add", "x", "1", "--vector", "1", "--if", "maybe"],
+                          ["add", "x", "1", "--vector", "1", "--attributes", "[1]"],
+                          ["add", "x", "1", "--vector", "1", "--attributes", "{"], ["get", "x"], ["get", "x", ""],
+                          ["delete", "x"], ["scan", "x", "--limit", "0"], ["scan", "x", "--with", "pixels"],
+                          ["scan", "x", "--all", "--limit", "3"], ["import", "x"], ["import", "x", "f", "--format", "csv"],
+                          ["import", "x", "f", "--connections", "0"], ["export", "x", "d"],
+                          ["export", "x", "d", "--format", "xml"], ["eval", "x"], ["list", "--output", "xml"]):
+            with self.subTest(arguments):
+                self.run_ctl(*arguments, code=USAGE)
+
+    def test_addresses(self):
+        for server, code in (("nonsense", USAGE), ("127.0.0.1:", USAGE), (":8700", USAGE), ("127.0.0.1:1", UNREACHABLE),
+                             ("127.0.0.1:x", UNREACHABLE)):
+            done = harness.vsctl("ping", "--server", server, "--output", "json")
+            self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        self.assertIn("is vsd running? try", done.stderr)
+        for command in (["list"], ["import", "x", npy(self.folder / "a.npy", [1, 2], columns=2)], ["query", "x", "--id", "1"],
+                        ["drop", "x", "--yes"], ["export", "x", self.folder / "out", "--format", "json"]):
+            self.assertEqual(harness.vsctl("--socket", self.folder / "none", *command).returncode, UNREACHABLE)
+        self.assertEqual(harness.vsctl("--socket", self.daemon.socket_path, "ping").returncode, OK)
+        self.assertEqual(harness.vsctl("--socket", "a", "--server", "b:1", "ping").returncode, USAGE)
+
+    def test_environment_and_file(self):
+        config = self.folder / "vsctl.conf"
+        config.write_text(f"# the test's daemon\nserver = {self.daemon.server}\noutput = json\n")
+        with_file = {"VSCTL_CONFIG": str(config)}
+        self.assertIn("server", json.loads(harness.vsctl("ping", environment=with_file, check=True).stdout))
+        done = harness.vsctl("ping", environment=dict(with_file, VSCTL_OUTPUT="csv"), check=True)
+        self.assertTrue(done.stdout.startswith("server,ms\n"))
+        done = harness.vsctl("ping", "--output", "table", environment=dict(with_file, VSCTL_OUTPUT="csv"), check=True)
+        self.assertTrue(done.stdout.startswith("ok"))
+        self.assertEqual(harness.vsctl("ping", environment=dict(with_file, VSCTL_SERVER="127.0.0.1:1")).returncode,
+                         UNREACHABLE)
+        self.assertEqual(harness.vsctl("ping", environment={"VSCTL_CONFIG": str(self.folder / "none")}).returncode, FAILURE)
+        config.write_text("sever = x\n")
+        self.assertEqual(harness.vsctl("ping", environment=with_file).returncode, USAGE)
+
+    def test_a_peer_that_is_no_vsd(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            def answer():
+                for reply in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b""):
+                    connection = listener.accept()[0]
+                    with connection:
+                        connection.recv(100)
+                        connection.sendall(reply)
+            thread = threading.Thread(target=answer)
+            thread.start()
+            server = f"127.0.0.1:{listener.getsockname()[1]}"
+            self.assertEqual(harness.vsctl("list", "--server", server).returncode, FAILURE)
+            self.assertEqual(harness.vsctl("list", "--server", server).returncode, UNREACHABLE)
+            thread.join()
+
+
+class PointCommands(VsctlTest):
+    def test_add_get_delete(self):
+        self.create()
+        self.assertEqual(self.run_ctl("add", self.name, "a b", "--vector", "0.1,-2").stdout, "added a b\n")
+        self.assertEqual(self.run_ctl("add", self.name, "a b", "--vector", "[0.1, -2]").stdout, "replaced a b\n")
+        reply = self.json("add", self.name, "x=\"1\"", "--vector", harness.f32([3, 4]), "--attributes", '{"a":\n [1, "é"]}')
+        self.assertEqual((reply["id"], reply["created"]), ('x="1"', True))
+        got = self.json("get", self.name, 'x="1"', "--with-vector")
+        self.assertEqual((got["id"], got["attributes"], got["vector"]), ('x="1"', {"a": [1, "é"]}, [3, 4]))
+        self.assertNotIn("vector", self.json("get", self.name, "a b"))
+        self.assertRegex(self.run_ctl("get", self.name, "a b", "--with-vector").stdout,
+                         r"^id +a b\nattributes +\{\}\nvector +\[0\.1,-2\]\n$")
+        self.run_ctl("add", self.name, "a b", "--vector", "1,2", "--if", "absent", code=FAILURE)
+        self.run_ctl("add", self.name, "new", "--vector", "1,2", "--if", "present", code=NOT_FOUND)
+        self.run_ctl("add", self.name, "new", "--vector", "1,2,3", code=FAILURE)
+        self.run_ctl("get", self.name, "new", code=NOT_FOUND)
+        done = self.run_ctl("delete", self.name, "a b", "gone", "lost", code=PARTLY)
+        self.assertEqual(done.stdout, "deleted 1\n")
+        self.assertIn("'gone'", done.stderr)
+        self.assertIn("'lost'", done.stderr)
+        self.run_ctl("delete", self.name, "gone", code=NOT_FOUND)
+        self.assertEqual(self.json("delete", self.name, 'x="1"'), {"deleted": 1, "missing": []})
+
+    def test_add_from_file(self):
+        self.create()
+        path = npy(self.folder / "v.npy", [0, 51, 255, 102], "|u1", 2)
+        self.run_ctl("add", self.name, "p", "--file", path, "--row", "1", "--scale", "1/255")
+        self.assertEqual(self.json("get", self.name, "p", "--with-vector")["vector"], [1, 0.4])
+        self.assertIn("2 rows", self.run_ctl("add", self.name, "p", "--file", path, "--row", "2", code=USAGE).stderr)
+        self.run_ctl("add", self.name, "p", "--file", self.folder / "none", code=FAILURE)
+
+    def test_scan(self):
+        self.fill(25)
+        page = self.json("scan", self.name, "--limit", "10", "--with", "vector")
+        self.assertEqual([point["id"] for point in page["points"]], [str(i) for i in range(10)])
+        self.assertEqual(page["points"][3], {"id": "3", "vector": [3, 0]})
+        rest = self.json("scan", self.name, "--cursor", page["cursor"])
+        self.assertEqual([point["id"] for point in rest["points"]], [str(i) for i in range(10, 25)])
+        self.assertIsNone(rest["cursor"])
+        whole = self.json("scan", self.name, "--all", "--with", "attributes,links")
+        self.assertEqual(len(whole["points"]), 25)
+        self.assertEqual(set(whole["points"][0]), {"id", "attributes", "links"})
+        done = self.run_ctl("scan", self.name, "--limit", "2")
+        self.assertEqual(done.stdout, 'id  attributes\n0   {"label":0}\n1   {"label":1}\n')
+        self.assertIn("--cursor", done.stderr)
+        self.assertEqual(self.csv("scan", self.name, "--with", "none", "--all"), [["id"]] + [[str(i)] for i in range(25)])
+        self.run_ctl("scan", self.name, "--cursor", "x", code=USAGE)
+        self.run_ctl("scan", "nothing", "--output", "json", code=NOT_FOUND)
+
+    def test_scan_empty(self):
+        self.create()
+        self.assertEqual(self.json("scan", self.name), {"points": [], "cursor": None})
+        self.assertEqual(self.csv("scan", self.name), [["id", "attributes"]])
+
+
+class Query(VsctlTest):
+    def test_outputs(self):
+        self.fill()
+        self.assertEqual(self.run_ctl("query", self.name, "--vector", "4.25,0", "-k", "2").stdout,
+                         "rank  id  label  distance\n   1  4   1        0.2500\n   2  5   2        0.7500\n")
+        reply = self.json("query", self.name, "--id", "4", "-k", "3", "--ef", "50")
+        self.assertEqual(reply["matches"][0], {"id": "3", "distance": 1, "attributes": {"label": 0}})
+        self.assertEqual(len(reply["matches"]), 3)
+        self.assertEqual(self.csv("query", self.name, "--vector", "0,0", "-k", "1", "--exact"),
+                         [["rank", "id", "label", "distance"], ["1", "0", "0", "0"]])
+        self.assertEqual(len(self.json("query", self.name, "--vector", "0,0", "--radius", "2.5")["matches"]), 3)
+        self.assertIn("explain", self.json("query", self.name, "--vector", "0,0", "--explain"))
+        self.assertIn("explain.ef", self.run_ctl("query", self.name, "--vector", "0,0", "--explain").stdout)
+        self.run_ctl("query", self.name, "--id", "none", code=NOT_FOUND)
+        self.run_ctl("query", "nothing", "--id", "1", code=NOT_FOUND)
+        self.run_ctl("query", self.name, "--vector", "1", code=FAILURE)
+
+    def test_pictures(self):
+        self.client.ok(f"CREATE {self.name} dim=4 seed=1")
+        for i in range(5):
+            self.client.ok(f'ADD {self.name} {i} [0,{i},{2 * i},1] {{"label":"l{i}"}}')
+        picture = self.folder / "out.png"
+        reply = self.json("query", self.name, "--id", "2", "-k", "3", "--picture", picture)
+        self.assertNotIn("vector", reply["matches"][0])
+        data = picture.read_bytes()
+        self.assertEqual(data[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = struct.unpack(">II", data[16:24])
+        self.assertGreater(width, 4 * 100)
+        shown = self.run_ctl("query", self.name, "--id", "2", "-k", "1", "--show").stdout
+        self.assertRegex(shown, r"query 2 +id [13]\nlabel l2 +label l[13]\n")
+        self.assertNotIn("\033", shown)
+        done = self.run_ctl("query", self.name, "--id", "2", "--show", "--shape", "1x4", "--output", "json")
+        json.loads(done.stdout)
+        self.assertIn("query 2", done.stderr)
+        self.run_ctl("query", self.name, "--id", "2", "--show", "--shape", "3x4", code=USAGE)
+        self.run_ctl("query", self.name, "--id", "2", "--picture", "/nonexistent/a.png", code=FAILURE)
+
+    def test_labels_of_the_query(self):
+        self.create()
+        self.client.ok(f'ADD {self.name} a [1,1] {{"label":8}}')
+        path = npy(self.folder / "v.npy", [1, 1, 2, 2], columns=2)
+        labels = npy(self.folder / "l.npy", [8, 9], "<i4")
+        shown = self.run_ctl("query", self.name, "--file", path, "--row", "1", "--labels", labels, "--show",
+                             "--shape", "1x2").stdout
+        self.assertIn("label 9", shown)
+        short = npy(self.folder / "s.npy", [8], "<i4")
+        self.run_ctl("query", self.name, "--file", path, "--row", "1", "--labels", short, code=USAGE)
+
+
+class SecretToken(VsctlTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder_of_token = tempfile.TemporaryDirectory(prefix="vsctl-test-")
+        cls.token = pathlib.Path(cls.folder_of_token.name) / "token"
+        cls.token.write_text("a-secret-of-some-length\n")
+        cls.token.chmod(0o600)
+        cls.daemon = harness.Daemon("--token-file", str(cls.token))
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder_of_token.cleanup()
+
+    def test_token_file(self):
+        self.run_ctl("list", "--token-file", self.token)
+        self.run_ctl("list", environment={"VSCTL_TOKEN_FILE": str(self.token)})
+        self.assertIn("--token-file", self.run_ctl("list", code=FAILURE).stderr)
+        wrong = self.folder / "wrong"
+        wrong.write_text("something else")
+        self.run_ctl("list", "--token-file", wrong, code=FAILURE)
+        self.run_ctl("list", "--token-file", self.folder / "none", code=USAGE)
+        wrong.write_text("two\nlines")
+        self.run_ctl("list", "--token-file", wrong, code=USAGE)
+
+
+if __name__ == "__main__":
+    harness.main()
