@@ -24,7 +24,13 @@ Status check_range(const char* what, uint32_t value, uint32_t max) {
 
 CollectionImpl::CollectionImpl(std::string name, const CollectionInfo& info, Store& store, CommitQueue& queue,
                                std::shared_ptr<Generation> generation)
-    : name_(std::move(name)), store_(store), queue_(queue), generation_(std::move(generation)), info_(info) {}
+    : name_(std::move(name)),
+      number_(info.number),
+      config_(info.config),
+      store_(store),
+      queue_(queue),
+      generation_(std::move(generation)),
+      info_(info) {}
 
 Status CollectionImpl::gone() const {
   return {Code::kNotFound, "collection '" + name_ + "' was dropped; LIST shows those that are there"};

@@ -24,7 +24,7 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
                  std::shared_ptr<Generation> generation);
 
   const std::string& name() const override { return name_; }
-  const CollectionConfig& config() const override { return info_.config; }
+  const CollectionConfig& config() const override { return config_; }
   void add(AddRequest request, AddDone done) override;
   void remove(std::vector<std::string> ids, DeleteDone done) override;
   Result<Point> get(const std::string& id, With with) const override;
@@ -32,7 +32,7 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   Result<ScanReply> scan(const ScanRequest& request) const override;
   CollectionStats stats() const override;
 
-  CollectionNumber number() const { return info_.number; }
+  CollectionNumber number() const { return number_; }
   std::shared_ptr<Generation> generation() const { return generation_; }
   AppliedWindow& window() { return window_; }
   bool dropped() const { return dropped_.load(std::memory_order_acquire); }
@@ -59,6 +59,8 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   Status gone() const;
 
   const std::string name_;
+  const CollectionNumber number_;
+  const CollectionConfig config_;
   Store& store_;
   CommitQueue& queue_;
   const std::shared_ptr<Generation> generation_;
@@ -66,7 +68,7 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   std::atomic<bool> dropped_{false};
   std::atomic<uint64_t> last_lsn_{0};
   mutable std::mutex info_mutex_;
-  CollectionInfo info_;  // the configuration in it never changes
+  CollectionInfo info_;
 };
 
 // recovery.cc: brings the mapped files of `info` to the state of the log, or rebuilds them. `verify` distrusts what the
