@@ -25,6 +25,8 @@ namespace {
 
 constexpr std::chrono::seconds kConnectTimeout{5};
 constexpr size_t kReadBytes = 64u << 10;
+// Far above any reply of vsd; a peer that sends more without a line end is something else.
+constexpr size_t kReplyBytesMax = 256u << 20;
 
 Status unreachable(const Settings& settings, const std::string& why) {
   return {Code::kIoError, "no connection to " + settings.address() + " (" + why + ")"};
@@ -123,6 +125,9 @@ Result<protocol::Reply> Client::receive() {
     }
     buffer.erase(0, std::exchange(connection_->consumed, 0));
     const size_t before = buffer.size();
+    if (before > kReplyBytesMax)
+      return Status{Code::kBadRequest, "expected a reply line of vsd, got " + std::to_string(before >> 20) +
+                                           " MiB without an end; is another program at this address?"};
     searched = before;
     buffer.resize(before + kReadBytes);
     boost::system::error_code error;

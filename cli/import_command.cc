@@ -156,7 +156,7 @@ Exit import_files(Context& context, const ImportOptions& options) {
   for (const RejectedRow& row : result.rejected)
     context.note("row " + std::to_string(row.row) + " (id '" + row.id + "') was rejected: " + row.status.message());
   if (result.rejected_total > result.rejected.size())
-    context.note("… and " + std::to_string(result.rejected_total - result.rejected.size()) + " rows more");
+    context.note("and " + std::to_string(result.rejected_total - result.rejected.size()) + " rows more");
   if (!result.stopped.ok()) {
     const Exit code = result.lost ? context.fail_connection(result.stopped) : context.fail(result.stopped);
     context.note("the import stopped: " + std::to_string(result.acknowledged) + " of " +

@@ -12,6 +12,12 @@ size_t width(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
+// Values come from whoever wrote the points; a terminal must not obey them.
+void replace_control_characters(std::string& text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, '?');
+}
+
 }  // namespace
 
 std::string csv_cell(std::string_view text) {
@@ -47,7 +53,8 @@ std::string Table::text() const {
     for (const auto& row : rows_) widths[c] = std::max(widths[c], width(row[c]));
   }
   std::string out;
-  const auto append_cell = [&](size_t c, const std::string& cell) {
+  const auto append_cell = [&](size_t c, std::string cell) {
+    replace_control_characters(cell);
     const std::string padding(widths[c] - width(cell), ' ');
     if (c > 0) out += "  ";
     if (columns_[c].right) out += padding;

@@ -18,7 +18,8 @@ class Table {
   // REQUIRES: as many cells as columns.
   void add(std::vector<std::string> row);
 
-  // Columns two spaces apart, as wide as their widest cell (counted in code points); each line ends with LF.
+  // Columns two spaces apart, as wide as their widest cell (counted in code points); each line ends with LF. Control
+  // characters are replaced by question marks.
   std::string text() const;
   // RFC 4180, with LF; always with the header.
   std::string csv() const;

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import pty
 import socket
 import struct
 import subprocess
@@ -86,6 +87,28 @@ class CollectionCommands(VsctlTest):
     def test_drop_json(self):
         self.create()
         self.assertEqual(self.json("drop", self.name, "-y"), {"dropped": self.name})
+
+    def drop_at_terminal(self, answer):
+        ours, theirs = pty.openpty()
+        command = [harness.program("VSCTL", "vsctl"), "--server", self.daemon.server, "drop", self.name]
+        with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs) as process:
+            shown = b""
+            while b"[y/N]" not in shown:
+                shown += os.read(ours, 1000)
+            os.write(ours, answer)
+            process.wait(harness.TIMEOUT_S)
+        os.close(theirs)
+        os.close(ours)
+        return process.returncode, shown.decode()
+
+    def test_drop_asks_at_a_terminal(self):
+        self.fill(3)
+        code, question = self.drop_at_terminal(b"n\n")
+        self.assertEqual(code, FAILURE)
+        self.assertIn(f"Drop collection '{self.name}' with its 3 points?", question)
+        self.assertEqual(self.json("stats", self.name)["live"], 3)
+        self.assertEqual(self.drop_at_terminal(b"y\n")[0], OK)
+        self.run_ctl("stats", self.name, code=NOT_FOUND)
 
     def test_checkpoint(self):
         self.assertIn("lsn", self.json("checkpoint"))

@@ -29,6 +29,12 @@ TEST(CliTableTest, AlignsByCodePoints) {
   EXPECT_EQ(Table({{"a"}, {"b"}}, false).text(), "");
 }
 
+TEST(CliTableTest, ControlCharactersDoNotReachTheTerminal) {
+  Table table({{"a"}}, false);
+  table.add({"x\033[31m\n\x7fy"});
+  EXPECT_EQ(table.text(), "x?[31m??y\n");
+}
+
 TEST(CliTableTest, CsvQuotesWhatNeedsIt) {
   EXPECT_EQ(csv_cell("plain text"), "plain text");
   EXPECT_EQ(csv_cell("a,b"), "\"a,b\"");
