@@ -87,11 +87,12 @@ void Session::drain() {
 
 void Session::pump() {
   if (closed_ || lingering_) return;
+  // First, so that below a full slots_ means that something is under way, which will call pump() again.
+  move_ready_slots();
   int turn = kTurnRequests;
   const auto turn_end = std::chrono::steady_clock::now() + kTurnTime;
   while (turn > 0 && run_line()) turn = std::chrono::steady_clock::now() < turn_end ? turn - 1 : 0;
   if (closed_) return;
-  move_ready_slots();
   send();
   if (turn == 0) {
     // One at a time: each of the events that call pump() would otherwise begin a chain of its own.
@@ -115,7 +116,6 @@ void Session::pump() {
   if (at_end_ && input_.size() > 0) {
     finish_now({Code::kBadRequest, "the last line does not end with LF, so it may be cut off and was not run"}, {});
     input_.clear();
-    move_ready_slots();
     send();
   }
   client_.closing = true;
