@@ -1,6 +1,7 @@
 // vsd: opens the database, serves it until it is told to stop, and closes it.
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -77,6 +78,8 @@ void log_ready(const storage::Database& database, const std::string& endpoint, c
 
 int serve(const Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
+  // Files 0600 and directories 0700, also those that RocksDB makes.
+  ::umask(0077);
   const size_t clients_max = raise_client_limit();
   if (clients_max == 0) {
     spdlog::error("too_few_open_files needed={} action='raise it with ulimit -n'",

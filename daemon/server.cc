@@ -79,6 +79,12 @@ Status Server::listen(const Config& config) {
   tcp_ = std::make_unique<Listener<tcp>>(strand_);
   VS_RETURN_IF_ERROR(bind(*tcp_, {asio::ip::make_address(config.listen_host), config.listen_port}, name));
   if (!config.socket.empty()) VS_RETURN_IF_ERROR(listen_local(config.socket));
+  // Here and not in run(): the log says "ready" in between, and whoever waits for that may send a signal at once.
+  signals_.add(SIGTERM);
+  signals_.add(SIGINT);
+  signals_.async_wait([this](error_code error, int signal) {
+    if (!error) begin_stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  });
   return {};
 }
 
@@ -197,11 +203,6 @@ void Server::begin_stop(const std::string& reason) {
 }
 
 void Server::run() {
-  signals_.add(SIGTERM);
-  signals_.add(SIGINT);
-  signals_.async_wait([this](error_code error, int signal) {
-    if (!error) begin_stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
-  });
   accept(*tcp_);
   if (local_) accept(*local_);
   std::vector<std::thread> threads;

@@ -13,7 +13,6 @@ Run alone: test_kill_import.py [--seed N] [--kills N]. The seed of a run is prin
 import argparse
 import json
 import random
-import struct
 import sys
 import threading
 import time
@@ -31,7 +30,7 @@ DURABILITIES = ["always", "always", "interval", "none"]
 
 def vector_of(point, version):
     chance = random.Random(f"{point}/{version}")
-    return struct.unpack(f"<{DIM}f", struct.pack(f"<{DIM}f", *(chance.uniform(-1, 1) for _ in range(DIM))))
+    return tuple(harness.to_float32([chance.uniform(-1, 1) for _ in range(DIM)]))
 
 
 class History:
@@ -104,7 +103,7 @@ def read_all(connection):
         for point in page["points"]:
             if point["id"] in points:
                 raise AssertionError(f"{point['id']} was seen twice in one scan without writers")
-            points[point["id"]] = (point["attributes"]["version"], tuple(point["vector"]))
+            points[point["id"]] = (point["attributes"]["version"], tuple(harness.to_float32(point["vector"])))
         cursor = page["cursor"]
     return points
 
@@ -138,7 +137,7 @@ def check(connection, writers, histories, chance):
         raise AssertionError(f"STATS counts {count} live points, there are {len(live)}")
     for one in chance.sample(sorted(live), min(200, len(live))):
         got = connection.ok(f"GET {COLLECTION} {one} with=vector")
-        if tuple(got["vector"]) != vector_of(one, live[one]):
+        if tuple(harness.to_float32(got["vector"])) != vector_of(one, live[one]):
             raise AssertionError(f"GET {one} gives another vector than SCAN")
         match = connection.ok(f"SEARCH {COLLECTION} {harness.f32(vector_of(one, live[one]))} k=1")["matches"]
         if [found["id"] for found in match] != [one] or match[0]["distance"] != 0:

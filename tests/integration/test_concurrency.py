@@ -157,7 +157,7 @@ class Concurrency(harness.DaemonTest):
         self.assertEqual(distances, sorted(distances))
         for match in matches:
             version = match["attributes"]["version"]
-            self.assertEqual(match["vector"], vector_of(match["id"], version), "a vector that is not the version's own")
+            self.assertEqual(harness.to_float32(match["vector"]), vector_of(match["id"], version), "a vector that is not the version's own")
             self.assertGreaterEqual(version, versions.get(match["id"], 0), "a version older than the acknowledged one")
 
     def test_create_and_drop_beside_readers(self):

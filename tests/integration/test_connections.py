@@ -153,12 +153,13 @@ class Connections(harness.DaemonTest):
 
     def test_disconnecting_in_the_middle(self):
         self.create(dim=16)
+        before = self.client.ok("INFO")["clients"]
         for _ in range(50):
             client = self.daemon.connect()
             client.send_bytes(b"".join(f"ADD {self.name} {i} {harness.f32([i] * 16)}\n".encode() for i in range(20)))
             client.send_bytes(f"SEARCH {self.name} [1,".encode())
             client.close()
-        harness.eventually(lambda: self.client.ok("INFO")["clients"] == 1, what="the connections to be gone")
+        harness.eventually(lambda: self.client.ok("INFO")["clients"] <= before, what="the connections to be gone")
 
     def test_long_unicode_attributes(self):
         self.create()
