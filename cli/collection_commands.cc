@@ -45,9 +45,11 @@ Exit list(Context& context) {
   std::vector<Table::Column> columns;
   for (const auto& collection : collections) {
     if (!collection.is_object()) continue;
-    for (const auto& [name, value] : collection.items())
-      if (std::none_of(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; }))
-        columns.push_back({name, value.is_number()});
+    for (const auto& item : collection.items()) {
+      const auto known = [&item](const Table::Column& column) { return column.name == item.key(); };
+      if (std::none_of(columns.begin(), columns.end(), known))
+        columns.push_back({item.key(), item.value().is_number()});
+    }
   }
   if (columns.empty()) columns = {{"name"}};
   Table table(columns);

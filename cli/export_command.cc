@@ -72,7 +72,7 @@ Exit copy_points(Context& context, const ExportOptions& options, const ordered_j
     if (!page.ok()) return context.fail(page.status());
     if (const Status status = exporter.add(page->points); !status.ok()) return context.fail(status);
     progress.advance(page->points.size());
-    cursor = page->rest.value("cursor", ordered_json());
+    cursor = parse_json(page->rest).value("cursor", ordered_json());
     if (cursor.is_null()) return Exit::kOk;
   }
 }

@@ -227,7 +227,7 @@ Exit scan(Context& context, const ScanOptions& options) {
     if (!page.ok()) return context.fail(page.status());
     printer.print(page->points);
     left -= std::min<uint64_t>(left, page->points.size());
-    cursor = page->rest.value("cursor", ordered_json());
+    cursor = parse_json(page->rest).value("cursor", ordered_json());
     if (cursor.is_null() || left == 0) break;
   }
   printer.finish(cursor);

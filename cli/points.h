@@ -2,7 +2,6 @@
 // text, so that their numbers stay as they were given.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +21,7 @@ struct PointData {
 
 struct PointsReply {
   std::vector<PointData> points;
-  nlohmann::ordered_json rest;  // all other members of the reply
+  std::string rest;  // a JSON object with all other members of the reply
 };
 
 enum class PointText { kNone, kWhole, kWithoutVector };

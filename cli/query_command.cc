@@ -11,8 +11,6 @@
 namespace vs::cli {
 namespace {
 
-using nlohmann::ordered_json;
-
 // A picture of more images would be too large to look at.
 constexpr size_t kPictureNeighboursMax = 120;
 
@@ -110,8 +108,8 @@ std::string reply_json(const PointsReply& reply) {
   std::string out = "{\"matches\":[";
   for (const PointData& match : reply.points) out += (&match == reply.points.data() ? "" : ",") + match.text;
   out += ']';
-  const std::string rest = reply.rest.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  return out + (reply.rest.empty() ? "}" : "," + rest.substr(1));
+  if (reply.rest != "{}") out += ',';
+  return out + reply.rest.substr(1);
 }
 
 Result<Gallery> make_gallery(Context& context, const QueryOptions& options, const Query& query,
@@ -165,7 +163,7 @@ Exit query_collection(Context& context, const QueryOptions& options) {
   }
   context.print(matches_table(reply->points, context.format() == Format::kTable), reply_json(*reply));
   if (options.explain && context.format() != Format::kJson) {
-    const std::string text = "\n" + fields_table(reply->rest, true).text();
+    const std::string text = "\n" + fields_table(parse_json(reply->rest), true).text();
     std::fputs(text.c_str(), context.format() == Format::kTable ? stdout : stderr);
   }
   if (options.show) show(context, gallery);
