@@ -60,27 +60,30 @@ class Auditor {
   }
 };
 
-uint64_t scrub_links(Graph& graph) {
+Scrub scrub_links(Graph& graph) {
   const uint32_t count = graph.slot_count();
-  uint64_t zeroed = 0;
+  Scrub scrub;
   for (Slot slot{0}; slot.value < count; ++slot.value) {
+    bool damaged = false;
     for (int layer = 0; layer <= graph.level(slot); ++layer) {
+      uint32_t kept = 0;
+      uint32_t zeroed = 0;
       for (uint32_t& word : graph.links(slot, layer)) {
         const uint32_t link = Graph::load_link(word);
         if (link == 0) continue;
-        if (link <= count && link != slot.value + 1 && graph.level(Slot{link - 1}) >= layer) continue;
+        if (link <= count && link != slot.value + 1 && graph.level(Slot{link - 1}) >= layer) {
+          ++kept;
+          continue;
+        }
         Graph::store_link(word, 0);
         ++zeroed;
       }
+      scrub.zeroed_words += zeroed;
+      damaged |= zeroed > kept;
     }
+    if (damaged) scrub.damaged.push_back(slot);
   }
-  return zeroed;
-}
-
-void clear_links(Graph& graph, Slot slot) {
-  for (int layer = 0; layer <= graph.level(slot); ++layer) {
-    for (uint32_t& word : graph.links(slot, layer)) Graph::store_link(word, 0);
-  }
+  return scrub;
 }
 
 uint64_t relink_unreachable(Graph& graph) {

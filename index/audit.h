@@ -2,18 +2,21 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "index/graph.h"
 
 namespace vs {
 
+struct Scrub {
+  uint64_t zeroed_words = 0;
+  std::vector<Slot> damaged;  // those that lost more links than they kept on one of their layers, in ascending order
+};
+
 // Zeroes every link of the slots that exist that cannot be one: beyond the last slot, to itself, or to a node that is
 // not on that layer. Such words come from a crash between the write of a list and the write of what it points to.
-// Returns how many. REQUIRES: nobody else uses the graph.
-uint64_t scrub_links(Graph& graph);
-
-// Zeroes all links of `slot`. REQUIRES: nobody else uses the graph.
-void clear_links(Graph& graph, Slot slot);
+// REQUIRES: nobody else uses the graph.
+Scrub scrub_links(Graph& graph);
 
 // Links every live slot that cannot be reached from the entry point on layer 0 from a reachable one near it. Searches
 // and insertions may go on meanwhile. Returns how many were linked.

@@ -91,7 +91,8 @@ class Graph {
   // Makes slots slot_count()..slot_count-1 exist. REQUIRES: memory for them is backed, their links are 0 (or, in
   // recovery, scrubbed) and their vectors are written.
   void extend(uint32_t slot_count);
-  // Links `slot`, algorithm 1. REQUIRES: extend() covers it; called once for a slot.
+  // Links `slot`, algorithm 1. What links it has already remain, as far as they are good. REQUIRES: extend() covers it;
+  // not called for one slot at the same time.
   void insert(Slot slot);
   // Tells the graph that `slot` is linked already (it was opened from files).
   void adopt(Slot slot);

@@ -5,6 +5,10 @@
 // the neighbours' links to it from layer 0 upward, then the entry point. So whoever reaches the node, on any layer,
 // finds its way on from there. (Linking layer by layer from the top, as published, lets a search descend through a node
 // that has no links on the layer below yet; hnswlib locks the node meanwhile, which a lock-free reader cannot honour.)
+//
+// On each layer the entry point is one more start of the search. It is far away and hardly ever expanded; but after a
+// crash a node may have lost its links on a layer, and an insertion that came upon it and linked to it alone would make
+// an island of the two.
 #include <algorithm>
 
 #include "index/graph.h"
@@ -26,26 +30,23 @@ void Graph::insert(Slot slot) {
   }
 
   const float* query = vector(slot);
-  Neighbor nearest{distance(query, start.slot), start.slot};
+  const Neighbor first{distance(query, start.slot), start.slot};
+  Neighbor nearest = first;
   for (int layer = start.level; layer > node_level; --layer) nearest = descend(query, nearest, layer, nullptr);
 
   SearchScratch& s = scratch();
   std::array<std::vector<Neighbor>, limits::kLayerMax + 1> chosen;
-  std::vector<Neighbor> entries = {nearest};
+  std::vector<Neighbor> entries = {nearest, first};
   const int top_layer = std::min(node_level, start.level);
   for (int layer = top_layer; layer >= 0; --layer) {
     search_layer<false>(query, entries, config_.ef_construction, layer, slot, s, nullptr);
     chosen[static_cast<size_t>(layer)] = select_neighbors(s.results, geometry().m);
     if (!s.results.empty()) entries.assign(s.results.begin(), s.results.end());
+    entries.push_back(first);
   }
 
-  {
-    std::lock_guard<std::mutex> lock(stripe(slot));
-    for (int layer = 0; layer <= top_layer; ++layer) {
-      const std::vector<Neighbor>& neighbors = chosen[static_cast<size_t>(layer)];
-      const std::span<uint32_t> words = links(slot, layer);
-      for (size_t i = 0; i < neighbors.size(); ++i) store_link(words[i], neighbors[i].slot.value + 1);
-    }
+  for (int layer = 0; layer <= top_layer; ++layer) {
+    for (const Neighbor& neighbor : chosen[static_cast<size_t>(layer)]) add_link(slot, layer, neighbor);
   }
   for (int layer = 0; layer <= top_layer; ++layer) {
     bool linked = false;

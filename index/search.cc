@@ -1,5 +1,6 @@
 // Searching: Malkov & Yashunin, algorithms 2 (one layer) and 5 (the whole graph).
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "index/graph.h"
@@ -117,10 +118,13 @@ std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace
     trace->entry = start.slot;
     trace->distances = 1;
   }
-  Neighbor nearest{distance(query, start.slot), start.slot};
+  const Neighbor first{distance(query, start.slot), start.slot};
+  Neighbor nearest = first;
   for (int layer = start.level; layer > 0; --layer) nearest = descend(query, nearest, layer, trace);
+  // The entry point is far, so it is expanded only when `nearest` leads nowhere.
+  const std::array<Neighbor, 2> entries = {nearest, first};
   SearchScratch& s = scratch();
-  search_layer<true>(query, {&nearest, 1}, ef, 0, kNoSlot, s, trace);
+  search_layer<true>(query, entries, ef, 0, kNoSlot, s, trace);
   return s.results;
 }
 

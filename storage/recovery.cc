@@ -1,13 +1,21 @@
 // Recovery: from a checkpoint and the log behind it to a graph that serves.
 //
 // The mapped files hold everything up to the checkpoint, and unknown parts of what came later. Opening cuts off all
-// slots behind the checkpoint's, so what remains of later operations is only link words in the older slots' lists: to
-// slots that are gone, or to slots that the replay fills again. Then, in two phases:
+// slots behind the checkpoint's, so what remains of later operations is only link words in the older slots' lists, to
+// slots that are gone. Then:
 //
+//   –  the scrub zeroes links that cannot be: out of range, to itself, to a node that is not on that layer
 //   A  the log behind the checkpoint is read once: every upsert gets its slot again (the same one, since slots follow
 //      LSNs), every record that supersedes another kills that one's slot
-//   –  the scrub zeroes links that cannot be: out of range, to itself, to a node that is not on that layer
-//   B  the new slots that are still alive are linked by the ordinary insertion, on all cores
+//   B  the new slots that are still alive are linked by the ordinary insertion, on all cores, and before them, anew,
+//   the
+//      old ones that lost most of their links to the scrub
+//
+// The scrub comes before A makes the slots exist again. Old links to them would be right in the end, but until B has
+// linked such a slot it is a dead end: an insertion that descends into it finds nothing but it, and the two become an
+// island that searches get caught in. The price is that a node whose list had turned over since the checkpoint has
+// nearly none left. In a collection that doubled since then those are most of the old ones, and without B searches
+// would miss every other of them; in one that grew by a tenth they are few.
 //
 // Linking in one phase with reading (naive replay) let insertions walk through nodes whose lists were half of another
 // time, and left nodes that nothing led to. What B leaves unreachable all the same is relinked, and a checkpoint ends
@@ -43,17 +51,18 @@ class Recovery {
     if (!rebuilt_) VS_RETURN_IF_ERROR(restore_liveness());
     collection_ =
         std::make_shared<CollectionImpl>(name_, info_, context_.store, context_.queue, std::move(generation_));
+    const Scrub scrub = context_.clean ? Scrub{} : scrub_links(graph());
     VS_RETURN_IF_ERROR(replay());
     collection_->set_last_lsn(last_lsn_);
     collection_->window().reset({last_lsn_, graph().slot_count()});
     if (!new_slots_.empty() || !context_.clean) {
-      spdlog::info("recovering collection={} operations={} to_link={}", name_, replayed_, new_slots_.size());
-      const uint64_t scrubbed = scrub_links(graph());
-      link_new_slots();
+      const std::vector<Slot> slots = slots_to_link(scrub.damaged);
+      spdlog::info("recovering collection={} operations={} to_link={}", name_, replayed_, slots.size());
+      link(slots);
       const uint64_t relinked = relink_unreachable(graph());
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
       spdlog::info("recovered collection={} operations={} linked={} scrubbed_words={} relinked={} seconds={:.2f}",
-                   name_, replayed_, new_slots_.size(), scrubbed, relinked, took.count());
+                   name_, replayed_, slots.size(), scrub.zeroed_words, relinked, took.count());
     }
     VS_RETURN_IF_ERROR(finish());
     return collection_;
@@ -172,18 +181,30 @@ class Recovery {
     return context_.store.write(batch, true);
   }
 
+  // What is alive of the damaged slots and of the new ones; new ones that are not are marked.
+  std::vector<Slot> slots_to_link(const std::vector<Slot>& damaged) {
+    std::vector<Slot> slots;
+    slots.reserve(damaged.size() + new_slots_.size());
+    for (const Slot slot : damaged) {
+      if (graph().live(slot)) slots.push_back(slot);
+    }
+    for (const Slot slot : new_slots_) {
+      if (generation().has_flag(slot, Row::kDead)) {
+        generation().set_flag(slot, Row::kUnlinked);
+      } else {
+        slots.push_back(slot);
+      }
+    }
+    return slots;
+  }
+
   // Phase B.
-  void link_new_slots() {
+  void link(const std::vector<Slot>& slots) {
     std::atomic<size_t> next{0};
     const auto work = [&] {
-      for (size_t i = next++; i < new_slots_.size(); i = next++) {
-        const Slot slot = new_slots_[i];
-        if (generation().has_flag(slot, Row::kDead)) {
-          generation().set_flag(slot, Row::kUnlinked);
-          continue;
-        }
-        graph().insert(slot);
-        graph().publish(slot);
+      for (size_t i = next++; i < slots.size(); i = next++) {
+        graph().insert(slots[i]);
+        graph().publish(slots[i]);
       }
     };
     std::vector<std::thread> threads;

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import random
 import shutil
 import stat
 import tempfile
@@ -208,6 +209,22 @@ class Persistence(unittest.TestCase):
         for durability in ("always", "interval", "none"):
             with self.subTest(durability):
                 self.check(True, "--durability", durability)
+
+    def test_a_collection_that_grew_much_since_its_checkpoint_is_searched_as_well_after_a_crash(self):
+        """Lists of the older points then hold links to newer ones only, which the recovery cannot take over."""
+        chance = random.Random(1)
+        vectors = {f"p{i}": harness.f32([chance.uniform(-1, 1) for _ in range(32)]) for i in range(3000)}
+        lines = [f"ADD c {one} {vector}" for one, vector in vectors.items()]
+        with harness.Daemon("--checkpoint-operations", "1000000") as daemon:
+            client = daemon.connect()
+            client.ok("CREATE c dim=32 m=8 ef_construction=64 seed=1")
+            client.pipeline(lines[:150])
+            client.ok("CHECKPOINT")
+            client.pipeline(lines[150:])
+            daemon.restart(kill=True)
+            found = daemon.connect().pipeline([f"SEARCH c {vector} k=1 ef=200" for vector in vectors.values()])
+            missed = [one for one, reply in zip(vectors, found) if reply[1]["matches"][0]["id"] != one]
+            self.assertLess(len(missed), 10, missed)
 
     def test_derived_files_are_rebuilt(self):
         with harness.Daemon() as daemon:
