@@ -107,7 +107,7 @@ Status Server::listen_local(const std::string& path) {
   local_ = std::make_unique<Listener<local_stream>>(strand_);
   // Nobody else may connect, not even between bind and a chmod.
   const mode_t before = ::umask(0177);
-  const Status bound = bind(*local_, endpoint, path);
+  Status bound = bind(*local_, endpoint, path);
   ::umask(before);
   if (bound.ok()) socket_path_ = path;
   return bound;
