@@ -55,7 +55,7 @@ void with_loader(const Element& element, Visit visit) {
   const bool is_signed = element.kind == ElementKind::kSigned;
   switch (element.bytes) {
     case 1:
-      if (is_signed) return visit([](const uint8_t* at) { return static_cast<int8_t>(*at); });
+      if (is_signed) return visit([](const uint8_t* at) { return (*at ^ 0x80) - 0x80; });
       return visit([](const uint8_t* at) { return *at; });
     case 2:
       if (is_signed) return visit([big](const uint8_t* at) { return load<int16_t>(at, big); });

@@ -56,6 +56,7 @@ Exit list(Context& context) {
   for (const auto& collection : collections) {
     if (!collection.is_object()) continue;
     std::vector<std::string> row;
+    row.reserve(columns.size());
     for (const auto& column : columns)
       row.push_back(cell_text(collection.value(column.name, ordered_json()), context.format() == Format::kTable));
     table.add(std::move(row));
@@ -68,7 +69,7 @@ Exit list(Context& context) {
 
 Exit create(Context& context, const std::string& name, uint64_t dim, const CreateOptions& options) {
   std::string request = "CREATE " + name + " dim=" + std::to_string(dim);
-  for (const auto& [key, value] : options.given()) request += " " + key + "=" + value;
+  request += options.request_text();
   return print_reply(context, request);
 }
 

@@ -35,6 +35,8 @@ struct CreateOptions {
 
   // {"metric", "l2"}, … with the names of the protocol.
   std::vector<std::pair<std::string, std::string>> given() const;
+  // " metric=l2 m=16", to append to a CREATE request.
+  std::string request_text() const;
 };
 void add_create_options(CLI::App& command, CreateOptions& options);
 

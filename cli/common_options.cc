@@ -35,6 +35,12 @@ std::vector<std::pair<std::string, std::string>> CreateOptions::given() const {
   return out;
 }
 
+std::string CreateOptions::request_text() const {
+  std::string out;
+  for (const auto& [name, value] : given()) out.append(" ").append(name).append("=").append(value);
+  return out;
+}
+
 void add_create_options(CLI::App& command, CreateOptions& options) {
   command.add_option("--metric", options.metric, "l2, cosine or dot (default l2)")->check([](const std::string& text) {
     return metric_from_name(text) ? std::string() : "expected l2, cosine or dot; got '" + text + "'";

@@ -48,6 +48,7 @@ class Runner {
 
   void run(unsigned connections) {
     std::vector<Client> clients;
+    clients.reserve(connections);
     for (unsigned i = 0; i < connections; ++i) {
       auto client = Client::connect(settings_);
       if (!client.ok()) return stop(client.status(), client.status().code() == Code::kIoError);
@@ -55,6 +56,7 @@ class Runner {
     }
     const auto start = Clock::now();
     std::vector<std::thread> threads;
+    threads.reserve(clients.size());
     for (Client& client : clients) threads.emplace_back([this, &client] { work(client); });
     for (std::thread& thread : threads) thread.join();
     run_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -89,6 +91,7 @@ class Runner {
 Result<EvalQueries> encode_queries(const Array& file, const Scale& scale, uint64_t limit) {
   const uint64_t rows = limit == 0 ? file.rows() : std::min(limit, file.rows());
   EvalQueries queries;
+  queries.vectors.reserve(rows);
   std::vector<float> vector(file.columns());
   for (uint64_t row = 0; row < rows; ++row) {
     VS_RETURN_IF_ERROR(file.read_floats(row, scale, vector));

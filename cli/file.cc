@@ -78,7 +78,7 @@ Status OutputFile::commit() {
   if (::fsync(state_->file) != 0) return failed(state_->path);
   const int file = std::exchange(state_->file, -1);
   if (::close(file) != 0 || std::rename(state_->temporary.c_str(), state_->path.c_str()) != 0) {
-    const Status status = failed(state_->path);
+    Status status = failed(state_->path);
     ::unlink(state_->temporary.c_str());
     return status;
   }
@@ -89,7 +89,7 @@ Status sync_directory(const std::string& path) {
   const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return failed(path);
   const bool synced = ::fsync(directory) == 0;
-  const Status status = synced ? Status() : failed(path);
+  Status status = synced ? Status() : failed(path);
   ::close(directory);
   return status;
 }

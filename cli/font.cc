@@ -113,8 +113,8 @@ constexpr std::array<std::string_view, kLast - kFirst + 1> kGlyphs = {
 bool glyph_pixel(char character, int x, int y) {
   if (x < 0 || x >= kGlyphWidth || y < 0 || y >= kGlyphHeight) return false;
   const char known = character >= kFirst && character <= kLast ? character : '?';
-  const auto index = static_cast<size_t>(known - kFirst);
-  return kGlyphs[index][static_cast<size_t>(y * (kGlyphWidth + 1) + x)] == '#';
+  const std::string_view rows = kGlyphs[static_cast<size_t>(known - kFirst)];
+  return rows[static_cast<size_t>(y) * (kGlyphWidth + 1) + static_cast<size_t>(x)] == '#';
 }
 
 }  // namespace vs::cli

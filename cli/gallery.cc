@@ -32,9 +32,10 @@ constexpr int kCaptionWidth = 136;
 
 void draw_image(Picture& picture, const Gallery& gallery, const GalleryItem& item, int x, int y, int scale) {
   const std::vector<uint8_t> greys = gallery.greys(item);
+  size_t pixel = 0;
   for (int row = 0; row < gallery.shape.height; ++row)
     for (int column = 0; column < gallery.shape.width; ++column) {
-      const uint8_t grey = greys[static_cast<size_t>(row * gallery.shape.width + column)];
+      const uint8_t grey = greys[pixel++];
       picture.fill(x + column * scale, y + row * scale, scale, scale, {grey, grey, grey});
     }
 }

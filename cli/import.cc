@@ -159,7 +159,7 @@ Status ImportSource::append_requests(const std::string& collection, uint64_t fir
     file_begin += file.rows();
   }
   for (uint64_t i = 0; i < count; ++i) {
-    out += "ADD " + collection + " " + protocol::quote_word(id(first + i)) + " ";
+    out.append("ADD ").append(collection).append(" ").append(protocol::quote_word(id(first + i))).append(" ");
     out += protocol::encode_vector(std::span(vectors).subspan(i * columns(), columns()));
     if (!labels.empty()) out += " {\"label\":" + std::to_string(labels[first + i]) + "}";
     out += '\n';
@@ -174,6 +174,7 @@ ImportResult import_rows(const Settings& settings, const std::string& collection
   {
     Importer importer(settings, collection, source);
     std::vector<std::thread> threads;
+    threads.reserve(connections);
     for (unsigned i = 0; i < connections; ++i) threads.emplace_back([&importer] { importer.work(); });
     for (std::thread& thread : threads) thread.join();
     result = importer.finish();

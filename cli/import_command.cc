@@ -80,6 +80,12 @@ bool same_setting(const ordered_json& have, const std::string& given) {
   return number.ok() && have.get<double>() == *number;
 }
 
+Status other_setting(const std::string& collection, const std::string& setting, const std::string& have,
+                     const std::string& given) {
+  return {Code::kExists, "'" + collection + "' exists with " + setting + " " + have + ", not " + given +
+                             "; leave the option out or import into another collection"};
+}
+
 // Makes the collection if it is not there and settings for one were given; checks an existing one. Returns true if it
 // was made, nullopt after an error (with the exit code in `exit`).
 std::optional<bool> prepare_collection(Context& context, const ImportOptions& options, uint64_t dim, Exit& exit) {
@@ -105,9 +111,7 @@ std::optional<bool> prepare_collection(Context& context, const ImportOptions& op
                                                    dim_text + "; import into another collection"});
     for (const auto& [name, value] : given)
       if (!same_setting(have(name), value))
-        return failed({Code::kExists, "'" + options.name + "' exists with " + name + " " +
-                                          cell_text(have(name), false) + ", not " + value +
-                                          "; leave the option out or import into another collection"});
+        return failed(other_setting(options.name, name, cell_text(have(name), false), value));
     return false;
   }
   if (stats->status().code() != Code::kNotFound) return failed(stats->status());
@@ -115,9 +119,7 @@ std::optional<bool> prepare_collection(Context& context, const ImportOptions& op
     return failed({Code::kNotFound, "there is no collection '" + options.name + "'; say how to make it, for example " +
                                         "with --metric l2, or first run `vsctl create " + options.name + " --dim " +
                                         dim_text + "`"});
-  std::string request = "CREATE " + options.name + " dim=" + dim_text;
-  for (const auto& [name, value] : given) request += " " + name + "=" + value;
-  if (!context.call(request)) {
+  if (!context.call("CREATE " + options.name + " dim=" + dim_text + options.create.request_text())) {
     exit = context.exit();
     return std::nullopt;
   }

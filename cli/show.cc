@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 
 namespace vs::cli {
 namespace {
@@ -17,27 +18,35 @@ std::string colour_code(int layer, uint8_t grey) {
   return "\033[" + std::to_string(layer) + ";2;" + value + ";" + value + ";" + value + "m";
 }
 
-// Rows 2 * line and 2 * line + 1 of an image as one line of text.
-std::string half_blocks(const std::vector<uint8_t>& greys, const ImageShape& shape, int line) {
+// Two rows of an image as one line of text; an odd height leaves the last line without a lower row.
+struct RowPair {
+  std::span<const uint8_t> upper;
+  std::span<const uint8_t> lower;  // empty if there is none
+};
+
+RowPair row_pair(const std::vector<uint8_t>& greys, const ImageShape& shape, int line) {
+  const auto width = static_cast<size_t>(shape.width);
+  const std::span<const uint8_t> rest = std::span(greys).subspan(static_cast<size_t>(line) * 2 * width);
+  return {rest.first(width), rest.subspan(width, rest.size() > width ? width : 0)};
+}
+
+std::string half_blocks(const RowPair& rows) {
   constexpr int kForeground = 38;
   constexpr int kBackground = 48;
   std::string out;
-  for (int column = 0; column < shape.width; ++column) {
-    const auto upper = static_cast<size_t>(2 * line * shape.width + column);
-    const size_t lower = upper + static_cast<size_t>(shape.width);
-    out += colour_code(kForeground, greys[upper]);
-    if (2 * line + 1 < shape.height) out += colour_code(kBackground, greys[lower]);
+  for (size_t column = 0; column < rows.upper.size(); ++column) {
+    out += colour_code(kForeground, rows.upper[column]);
+    if (!rows.lower.empty()) out += colour_code(kBackground, rows.lower[column]);
     out += "\u2580";  // upper half block
   }
   return out + "\033[0m";
 }
 
-std::string shades(const std::vector<uint8_t>& greys, const ImageShape& shape, int line) {
+std::string shades(const RowPair& rows) {
   std::string out;
-  for (int column = 0; column < shape.width; ++column) {
-    const auto upper = static_cast<size_t>(2 * line * shape.width + column);
-    const size_t lower = 2 * line + 1 < shape.height ? upper + static_cast<size_t>(shape.width) : upper;
-    const size_t grey = (static_cast<size_t>(greys[upper]) + greys[lower]) / 2;
+  for (size_t column = 0; column < rows.upper.size(); ++column) {
+    const size_t upper = rows.upper[column];
+    const size_t grey = rows.lower.empty() ? upper : (upper + rows.lower[column]) / 2;
     out += kShades[grey * kShades.size() / 256];
   }
   return out;
@@ -81,17 +90,21 @@ std::string show_gallery(const Gallery& gallery, const ShowOptions& options) {
   for (size_t begin = 0; begin < gallery.items.size(); begin += across) {
     const size_t end = std::min(begin + across, gallery.items.size());
     std::vector<std::vector<uint8_t>> greys;
+    greys.reserve(end - begin);
     for (size_t i = begin; i < end; ++i) greys.push_back(gallery.greys(gallery.items[i]));
     for (int line = 0; line < (gallery.shape.height + 1) / 2; ++line) {
       std::string text;
       for (const auto& image : greys)
-        text += (options.colour ? half_blocks : shades)(image, gallery.shape, line) + padding + gap;
+        text.append((options.colour ? half_blocks : shades)(row_pair(image, gallery.shape, line)))
+            .append(padding)
+            .append(gap);
       trim_end(text);
       out += text + '\n';
     }
     for (size_t caption = 0; caption < 3; ++caption) {
       std::string text;
-      for (size_t i = begin; i < end; ++i) text += cell(captions(gallery.items[i], i == 0)[caption], width) + gap;
+      for (size_t i = begin; i < end; ++i)
+        text.append(cell(captions(gallery.items[i], i == 0)[caption], width)).append(gap);
       trim_end(text);
       if (!text.empty()) out += text + '\n';
     }

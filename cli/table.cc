@@ -48,6 +48,7 @@ void Table::add(std::vector<std::string> row) {
 
 std::string Table::text() const {
   std::vector<size_t> widths;
+  widths.reserve(columns_.size());
   for (size_t c = 0; c < columns_.size(); ++c) {
     widths.push_back(header_ ? width(columns_[c].name) : 0);
     for (const auto& row : rows_) widths[c] = std::max(widths[c], width(row[c]));
