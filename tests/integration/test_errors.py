@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Every error code through the socket, and lines that no client should send.
 
-Three codes need a fault that cannot be made from outside and have their tests elsewhere or none:
-  busy      the directory lock is met at start-up, not by a request (test_daemon.py tests that vsd refuses to start)
-  io_error  needs a disk that fails
+io_error and corrupt need a damaged disk: test_disk_errors.py. unauthorized, no_space, shutting_down and limit need a daemon of
+their own: test_daemon.py and test_connections.py. No request can provoke the other three:
+  busy      the directory lock is met at start-up (test_daemon.py tests that vsd refuses to start)
   internal  a defect of vsd
-read_only belongs to a mode that this version does not have. unauthorized, no_space, shutting_down and limit are in
-test_daemon.py and test_connections.py, because they need a daemon of their own.
+  read_only belongs to a mode that this version does not have
 """
 
 import json
