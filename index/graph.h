@@ -124,6 +124,9 @@ class Graph {
   std::vector<Neighbor> select_neighbors(std::span<const Neighbor> nearest_first, uint32_t count) const;
   bool add_link(Slot from, int layer, Neighbor to);
   bool replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words);
+  Slot last_equal(std::span<const Neighbor> nearest_first, Slot slot) const;
+  void link_behind(Slot twin, Slot slot);
+  uint32_t& farthest_link(Slot from) const;
   void link_from_any(std::span<const Neighbor> nearest_first, Slot to);
   void raise_entry(Slot slot);
   std::mutex& stripe(Slot slot) { return stripes_[slot.value % stripes_.size()]; }

@@ -10,6 +10,8 @@
 // crash a node may have lost its links on a layer, and an insertion that came upon it and linked to it alone would make
 // an island of the two.
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "index/graph.h"
 #include "index/search_scratch.h"
@@ -44,11 +46,13 @@ void Graph::insert(Slot slot) {
     if (!s.results.empty()) entries.assign(s.results.begin(), s.results.end());
     entries.push_back(first);
   }
+  const Slot twin = last_equal(s.results, slot);
 
   for (int layer = 0; layer <= top_layer; ++layer) {
     for (const Neighbor& neighbor : chosen[static_cast<size_t>(layer)]) add_link(slot, layer, neighbor);
   }
-  for (int layer = 0; layer <= top_layer; ++layer) {
+  if (twin != kNoSlot) link_behind(twin, slot);
+  for (int layer = twin == kNoSlot ? 0 : 1; layer <= top_layer; ++layer) {
     bool linked = false;
     const std::vector<Neighbor>& neighbors = chosen[static_cast<size_t>(layer)];
     for (const Neighbor& neighbor : neighbors) {
@@ -58,6 +62,39 @@ void Graph::insert(Slot slot) {
     if (!linked && layer == 0) link_from_any(s.results, slot);
   }
   raise_entry(slot);
+}
+
+// The last of the slots at the head of `nearest_first` whose vectors equal that of `slot`; kNoSlot if there is none.
+Slot Graph::last_equal(std::span<const Neighbor> nearest_first, Slot slot) const {
+  Slot last = kNoSlot;
+  for (const Neighbor& neighbor : nearest_first) {
+    if (std::memcmp(vector(neighbor.slot), vector(slot), geometry().dim * sizeof(float)) != 0) break;
+    last = neighbor.slot;
+  }
+  return last;
+}
+
+// Equal vectors form a chain on layer 0: to all other nodes they are one, so a list holds one of them, and each leads
+// to the next. `slot` becomes the next of `twin` and leads to the one that was. The link from twin has the smallest
+// distance there is (not under Metric::kDot, where the audit has to help), so pruning keeps it.
+void Graph::link_behind(Slot twin, Slot slot) {
+  std::lock_guard<std::mutex> lock(stripe(twin));
+  const uint32_t slot_bound = slot_count();
+  uint32_t* place = nullptr;
+  for (uint32_t& word : links(twin, 0)) {
+    const uint32_t link = load_link(word);
+    if (link == 0 || link > slot_bound) {
+      if (place == nullptr) place = &word;
+    } else if (last_equal(std::array{Neighbor{0, Slot{link - 1}}}, slot) != kNoSlot) {
+      // Nobody knows `slot` yet: its own list needs no lock. Its last word gives way when it is full.
+      const std::span<uint32_t> own = links(slot, 0);
+      store_link(own.back(), link);
+      place = &word;
+      break;
+    }
+  }
+  if (place == nullptr) place = &farthest_link(twin);
+  store_link(*place, slot.value + 1);
 }
 
 // Keeps a candidate when it is nearer to the base than to every one kept before: links in several directions instead of
@@ -152,23 +189,25 @@ void Graph::link_from_any(std::span<const Neighbor> nearest_first, Slot to) {
 
   const Slot from = nearest_first.front().slot;
   std::lock_guard<std::mutex> lock(stripe(from));
+  store_link(farthest_link(from), to.value + 1);
+}
+
+// The word of the farthest link on layer 0, or one that holds no link. REQUIRES: the stripe of `from` is held.
+uint32_t& Graph::farthest_link(Slot from) const {
   const float* base = vector(from);
   const uint32_t slot_bound = slot_count();
   uint32_t* farthest = nullptr;
   float farthest_distance = 0;
   for (uint32_t& word : links(from, 0)) {
     const uint32_t link = load_link(word);
-    if (link == 0 || link > slot_bound) {
-      farthest = &word;
-      break;
-    }
+    if (link == 0 || link > slot_bound) return word;
     const float d = distance(base, Slot{link - 1});
     if (farthest == nullptr || d > farthest_distance) {
       farthest = &word;
       farthest_distance = d;
     }
   }
-  store_link(*farthest, to.value + 1);
+  return *farthest;
 }
 
 }  // namespace vs
