@@ -12,9 +12,8 @@
 // How a connection ends:
 //   the client closes or half-closes   what it has sent is answered, then close
 //   QUIT, an oversize line, drain()    the output is sent, our direction is shut down, input is thrown away until the
-//   client
-//                                      closes or a short time is over: closing earlier would reset the connection, and
-//                                      the client could lose the reply
+//                                      client closes or a short time is over: closing earlier would reset the
+//                                      connection, and the client could lose the reply
 //   a browser, an I/O error            close at once; what is under way finishes into the void
 #pragma once
 

@@ -85,6 +85,8 @@ void Graph::link_behind(Slot twin, Slot slot) {
     const uint32_t link = load_link(word);
     if (link == 0 || link > slot_bound) {
       if (place == nullptr) place = &word;
+    } else if (link == slot.value + 1) {
+      return;  // recovery links an old slot anew
     } else if (last_equal(std::array{Neighbor{0, Slot{link - 1}}}, slot) != kNoSlot) {
       // Nobody knows `slot` yet: its own list needs no lock. Its last word gives way when it is full.
       const std::span<uint32_t> own = links(slot, 0);

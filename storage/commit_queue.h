@@ -1,8 +1,7 @@
 // The way of every write: one thread makes operations durable, several put them into the graph.
 //
-//   submit() → commit thread: groups whatever came while the last group was synced, checks conditions, gives LSNs,
-//   backs space
-//              in the mapped files, writes one atomic batch to RocksDB, syncs, appends rows and vectors
+//   submit() → commit thread: groups whatever came while the last group was synced, checks conditions, gives LSNs, backs
+//              space in the mapped files, writes one atomic batch to RocksDB, syncs, appends rows and vectors
 //            → apply threads: link, publish, retract; the same id always on the same thread, so in order
 //            → the callback
 //

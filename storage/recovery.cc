@@ -7,8 +7,7 @@
 //   –  the scrub zeroes links that cannot be: out of range, to itself, to a node that is not on that layer
 //   A  the log behind the checkpoint is read once: every upsert gets its slot again (the same one, since slots follow
 //      LSNs), every record that supersedes another kills that one's slot
-//   B  the new slots that are still alive are linked by the ordinary insertion, on all cores, and before them, anew,
-//   the
+//   B  the new slots that are still alive are linked by the ordinary insertion, on all cores, and before them, anew, the
 //      old ones that lost most of their links to the scrub
 //
 // The scrub comes before A makes the slots exist again. Old links to them would be right in the end, but until B has
@@ -18,8 +17,7 @@
 // would miss every other of them; in one that grew by a tenth they are few.
 //
 // Linking in one phase with reading (naive replay) let insertions walk through nodes whose lists were half of another
-// time, and left nodes that nothing led to. What B leaves unreachable all the same is relinked, and a checkpoint ends
-// it.
+// time, and left nodes that nothing led to. What B leaves unreachable all the same is relinked, and a checkpoint ends it.
 //
 // A generation whose files are missing, too short or another's is rebuilt: the same code, from an empty generation and
 // the whole log, which holds every live point.

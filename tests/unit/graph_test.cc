@@ -104,7 +104,7 @@ TEST(Graph, RecallForEveryMetric) {
   }
 }
 
-TEST(Graph, ParallelInsertionIsAsGood) {
+TEST(Graph, ConcurrentInsertionIsAsGood) {
   HeapGraph one(16, 3000);
   one.add(0, 3000);
   HeapGraph four(16, 3000);
@@ -229,7 +229,7 @@ TEST(Graph, TraceCountsTheWork) {
   EXPECT_EQ(exact.distances, 2000u);
 }
 
-TEST(Graph, SearchesBesideInsertionsAndDeletionsSeeOnlyWholePoints) {
+TEST(Graph, ConcurrentSearchesSeeOnlyWholePoints) {
   HeapGraph g(8, 4000);
   g.add(0, 500);
   g.graph.extend(4000);

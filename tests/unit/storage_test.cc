@@ -357,7 +357,7 @@ TEST_F(StorageTest, NoSpaceIsAnsweredAndReadsGoOn) {
   EXPECT_EQ(c->stats().lsn, Lsn{1});
 }
 
-TEST_F(StorageTest, WritersReadersAndCheckpointsAtOnce) {
+TEST_F(StorageTest, ConcurrentWritersReadersAndCheckpoints) {
   const auto c = create("points");
   std::atomic<bool> done{false};
   std::vector<std::thread> threads;
