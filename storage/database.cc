@@ -206,7 +206,7 @@ Result<CollectionConfig> Database::Impl::create(std::string_view name, const Col
   Store::Batch batch(*store_);
   batch.put_info(name, entry.info);
   batch.put_meta("next_collection", std::to_string(next_number_ + 1));
-  if (const Status written = store_->write(batch, true); !written.ok()) {
+  if (Status written = store_->write(batch, true); !written.ok()) {
     queue_->fail(written);
     return written;
   }
@@ -228,7 +228,7 @@ Status Database::Impl::drop(std::string_view name) {
   const CollectionInfo info = found->second.info;
   Store::Batch batch(*store_);
   batch.delete_collection(name, info.number);
-  if (const Status written = store_->write(batch, true); !written.ok()) {
+  if (Status written = store_->write(batch, true); !written.ok()) {
     queue_->fail(written);
     return written;
   }
@@ -268,7 +268,7 @@ Status Database::Impl::checkpoint_all() {
   std::lock_guard<std::mutex> lock(checkpoint_mutex_);
   for (const auto& collection : collections()) {
     VS_RETURN_IF_ERROR(queue_->failure());
-    if (const Status status = checkpoint_collection(*store_, *collection, queue_->commit_mutex()); !status.ok()) {
+    if (Status status = checkpoint_collection(*store_, *collection, queue_->commit_mutex()); !status.ok()) {
       queue_->fail(status);
       return status;
     }
