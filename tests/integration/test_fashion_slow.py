@@ -33,13 +33,14 @@ class FashionMnist(unittest.TestCase):
         finally:
             cls.daemon.close()
 
-    def import_all(self, name, metric):
-        client = self.daemon.connect()
+    def import_all(self, name, metric, daemon=None):
+        daemon = daemon or self.daemon
+        client = daemon.connect()
         if name in {entry["name"] for entry in client.ok("LIST")["collections"]}:
             return client
-        self.daemon.vsctl("import", name, self.data / "train-images-idx3-ubyte.gz", "--labels",
-                          self.data / "train-labels-idx1-ubyte.gz", "--scale", "1/255", "--metric", metric, "--m", "16",
-                          "--ef-construction", "200", check=True)
+        daemon.vsctl("import", name, self.data / "train-images-idx3-ubyte.gz", "--labels",
+                     self.data / "train-labels-idx1-ubyte.gz", "--scale", "1/255", "--metric", metric, "--m", "16",
+                     "--ef-construction", "200", check=True)
         self.assertEqual(client.ok(f"STATS {name}")["live"], 60000)
         return client
 
@@ -48,16 +49,18 @@ class FashionMnist(unittest.TestCase):
         for match, (_, distance) in zip(matches, KNOWN):
             self.assertAlmostEqual(match["distance"], distance, delta=0.00006)
 
-    def check_recall(self, name, metric):
+    def check_recall(self, name, metric, daemon=None):
+        """recall@10 by ef, each at least its bound."""
         truth = self.data / f"neighbors-{metric}-ids.npy"
         if not truth.is_file():
             self.skipTest(f"the data set has no truth file {truth.name}")
-        done = self.daemon.vsctl("--output", "json", "eval", name, "--queries", self.test_images, "--truth", truth, "--scale",
-                                 "1/255", "-k", "10", "--ef", "32,128", check=True)
+        done = (daemon or self.daemon).vsctl("--output", "json", "eval", name, "--queries", self.test_images, "--truth",
+                                             truth, "--scale", "1/255", "-k", "10", "--ef", "32,128", check=True)
         print(done.stdout)
         rows = {row["ef"]: row["recall"] for row in harness_rows(done.stdout)}
         for ef, least in RECALL[metric].items():
             self.assertGreaterEqual(rows[ef], least, f"recall@10 of {metric} with ef={ef}")
+        return rows
 
     def test_1_known_answer(self):
         client = self.import_all("l2", "l2")
@@ -93,6 +96,15 @@ class FashionMnist(unittest.TestCase):
         matches = self.daemon.connect().ok(f"SEARCH l2 {query} k=11 ef=128")["matches"]
         self.assertEqual((matches[0]["id"], matches[0]["distance"]), ("late", 0))
         self.assert_known(matches[1:])
+
+    def test_6_threads_do_not_change_recall(self):
+        recalls = []
+        for threads in ("1", "2"):
+            with harness.Daemon("--threads", threads) as daemon:
+                self.import_all("l2", "l2", daemon)
+                recalls.append(self.check_recall("l2", "l2", daemon))
+        for ef in RECALL["l2"]:
+            self.assertAlmostEqual(recalls[0][ef], recalls[1][ef], delta=0.002, msg=f"1 and 2 threads, ef={ef}")
 
 
 def harness_rows(text):
