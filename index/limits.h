@@ -31,7 +31,8 @@ inline constexpr size_t kIdBytes = 512;
 inline constexpr size_t kAttributesBytes = 64u << 10;
 inline constexpr size_t kAttributesDepth = 64;
 inline constexpr size_t kCollectionNameBytes = 64;
-inline constexpr size_t kCollections = 1024;
+// Each reserves up to 250 GiB of the 128 TiB of address space that a process has.
+inline constexpr size_t kCollections = 512;
 inline constexpr uint32_t kScanLimitMax = 10'000;
 
 inline constexpr uint32_t kMDefault = 16;
