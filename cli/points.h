@@ -1,5 +1,5 @@
 // Replies that list points (SCAN, SEARCH, GET), read in one pass: vectors as float32 bit for bit, and attributes as
-// text, so that their numbers stay as they were given.
+// the text that stands in the reply, so that they stay as they were given.
 #pragma once
 
 #include <string>

@@ -217,6 +217,26 @@ class PointCommands(VsctlTest):
         self.run_ctl("delete", self.name, "gone", code=NOT_FOUND)
         self.assertEqual(self.json("delete", self.name, 'x="1"'), {"deleted": 1, "missing": []})
 
+    def test_attributes_stay_as_they_were_given(self):
+        self.create()
+        digits = "123456789012345678901234567890123456789012345"
+        for i, attributes in enumerate(['{"population":1e39}', f'{{"digits":{digits}}}', '{"zero":-0,"f":-0.0}',
+                                        '{"spaced" : [1.0,  2]}', '{"label":1e39}']):
+            with self.subTest(attributes):
+                self.run_ctl("add", self.name, i, "--vector", f"{i},0", "--attributes", attributes)
+                self.assertEqual(self.run_ctl("get", self.name, i).stdout, f"id          {i}\nattributes  {attributes}\n")
+                self.assertIn(attributes, self.run_ctl("get", self.name, i, "--output", "json").stdout)
+                for output in ("table", "json"):
+                    self.assertIn(attributes, self.run_ctl("scan", self.name, "--output", output).stdout)
+                found = self.run_ctl("query", self.name, "--vector", f"{i},0", "-k", "1", "--output", "json").stdout
+                self.assertIn(attributes, found)
+        self.assertRegex(self.run_ctl("query", self.name, "--vector", "4,0", "-k", "1").stdout, r"4 +1e39 +0\.0000\n")
+        for file_format, file in (("numpy", "attributes.jsonl"), ("json", "points.json")):
+            self.run_ctl("export", self.name, self.folder / file_format, "--format", file_format)
+            text = (self.folder / file_format / file).read_text()
+            for attributes in ('{"population":1e39}', digits, '{"zero":-0,"f":-0.0}', '{"spaced" : [1.0,  2]}'):
+                self.assertIn(attributes, text)
+
     def test_add_from_file(self):
         self.create()
         path = npy(self.folder / "v.npy", [0, 51, 255, 102], "|u1", 2)

@@ -9,6 +9,7 @@
 
 #include "cli/context.h"
 #include "cli/eval.h"
+#include "cli/json_cursor.h"
 #include "cli/points.h"
 #include "cli/progress.h"
 #include "cli/scale.h"
@@ -181,6 +182,67 @@ TEST(CliPointsTest, RefusesWhatIsNoListOfPoints) {
   }
   EXPECT_EQ(parse_point(R"({"id":"a","attributes":{"k":[1]}})")->attributes, R"({"k":[1]})");
   EXPECT_FALSE(parse_point("").ok());
+}
+
+TEST(CliPointsTest, NumbersOfAttributesStayAsTheyWereGiven) {
+  const std::string attributes =
+      R"({"population":1e39,"digits":123456789012345678901234567890123456789012345,"zero":-0,"spaces" : [ 1.0, 2 ],"label":-0})";
+  const std::string point = R"({"id":"a","attributes":)" + attributes + R"(,"vector":[-0.0,1e-45]})";
+  for (const PointText text : {PointText::kNone, PointText::kWhole, PointText::kWithoutVector}) {
+    const auto reply = parse_points(R"({"points":[)" + point + R"(],"cursor":null})", text);
+    ASSERT_TRUE(reply.ok()) << reply.status().message();
+    EXPECT_EQ(reply->points[0].attributes, attributes);
+    EXPECT_TRUE(std::signbit(reply->points[0].vector[0]));
+    EXPECT_EQ(reply->points[0].vector[1], 1e-45f);
+    if (text == PointText::kWhole) {
+      EXPECT_EQ(reply->points[0].text, point);
+    }
+    if (text == PointText::kWithoutVector) {
+      EXPECT_EQ(reply->points[0].text, R"({"id":"a","attributes":)" + attributes + "}");
+    }
+  }
+  EXPECT_EQ(parse_point(point)->attributes, attributes);
+  EXPECT_EQ(label_of(attributes), "-0");
+}
+
+TEST(CliPointsTest, ADistanceBeyondFloatIsNull) {
+  EXPECT_TRUE(std::isinf(parse_points(R"({"matches":[{"id":"a","distance":null}]})")->points[0].distance));
+}
+
+TEST(CliJsonTest, OneWellFormedObject) {
+  for (const char* text : {"{}", " { } ", R"({"a":[1,-0,1.5e-3,[],{}],"b":"\u00e9\n","c":true,"d":null})"}) {
+    EXPECT_TRUE(is_json_object(text)) << text;
+  }
+  for (const char* text : {"",
+                           "[]",
+                           "3",
+                           "{",
+                           "}",
+                           "{}}",
+                           "{} {}",
+                           "{a:1}",
+                           "{\"a\"}",
+                           "{\"a\":}",
+                           "{\"a\":1,}",
+                           "{,}",
+                           "{\"a\":01}",
+                           "{\"a\":1.}",
+                           "{\"a\":.5}",
+                           "{\"a\":+1}",
+                           "{\"a\":-}",
+                           "{\"a\":1e}",
+                           "{\"a\":tru}",
+                           "{\"a\":\"\\x\"}",
+                           "{\"a\":\"\\u12g4\"}",
+                           "{\"a\":\"}",
+                           "{\"a\":\"\n\"}",
+                           "{\"a\":[1,]}",
+                           "{\"a\":[1}",
+                           "{\"a\":[1]]}",
+                           "{\"a\":1 \"b\":2}",
+                           "{\"a\":nan}"}) {
+    EXPECT_FALSE(is_json_object(text)) << text;
+  }
 }
 
 TEST(CliPointsTest, Labels) {
