@@ -8,6 +8,11 @@
 namespace vs {
 namespace {
 
+// Whether `link`, a word that is not 0, may stand in the list of `slot` on `layer`.
+bool link_possible(const Graph& graph, Slot slot, int layer, uint32_t link, uint32_t slot_count) {
+  return link <= slot_count && link != slot.value + 1 && graph.level(Slot{link - 1}) >= layer;
+}
+
 // Marks everything that can be reached on layer 0 from `from`, which may be marked already or not.
 void mark_reachable(const Graph& graph, Slot from, std::vector<bool>& reached) {
   std::vector<Slot> pending;
@@ -60,6 +65,21 @@ class Auditor {
   }
 };
 
+std::optional<std::string> link_problem(const Graph& graph, Slot slot) {
+  for (int layer = 0; layer <= graph.level(slot); ++layer) {
+    for (const uint32_t& word : graph.links(slot, layer)) {
+      const uint32_t link = Graph::load_link(word);
+      // The count is read after the word: what an insertion linked meanwhile exists.
+      if (link == 0 || link_possible(graph, slot, layer, link, graph.slot_count())) continue;
+      return " has on layer " + std::to_string(layer) + " a link to " +
+             (link == slot.value + 1      ? std::string("itself")
+              : link > graph.slot_count() ? "slot " + std::to_string(link - 1) + ", which does not exist"
+                                          : "slot " + std::to_string(link - 1) + ", which is not on that layer");
+    }
+  }
+  return std::nullopt;
+}
+
 Scrub scrub_links(Graph& graph) {
   const uint32_t count = graph.slot_count();
   Scrub scrub;
@@ -71,7 +91,7 @@ Scrub scrub_links(Graph& graph) {
       for (uint32_t& word : graph.links(slot, layer)) {
         const uint32_t link = Graph::load_link(word);
         if (link == 0) continue;
-        if (link <= count && link != slot.value + 1 && graph.level(Slot{link - 1}) >= layer) {
+        if (link_possible(graph, slot, layer, link, count)) {
           ++kept;
           continue;
         }
@@ -102,10 +122,10 @@ uint64_t relink_unreachable(Graph& graph) {
   return relinked;
 }
 
-uint64_t count_unreachable(const Graph& graph) {
-  uint64_t count = 0;
-  for_each_unreachable(graph, [&](Slot, std::vector<bool>&) { ++count; });
-  return count;
+std::vector<Slot> find_unreachable(const Graph& graph) {
+  std::vector<Slot> slots;
+  for_each_unreachable(graph, [&](Slot slot, std::vector<bool>&) { slots.push_back(slot); });
+  return slots;
 }
 
 }  // namespace vs

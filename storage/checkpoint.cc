@@ -17,7 +17,9 @@ Status checkpoint_collection(Store& store, CollectionImpl& collection, std::mute
   }
   const std::shared_ptr<Generation> generation = collection.generation();
   // Insertion in parallel and pruning may leave a node that no list leads to.
+  const Lsn audited = collection.window().mark().lsn;
   relink_unreachable(generation->graph());
+  collection.set_audited(audited);
   const AppliedWindow::Mark mark = collection.window().mark();
   VS_RETURN_IF_ERROR(generation->sync());
 

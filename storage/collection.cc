@@ -54,15 +54,16 @@ void CollectionImpl::remove(std::vector<std::string> ids, DeleteDone done) {
 }
 
 void CollectionImpl::apply(std::optional<Slot> slot, Lsn previous) {
-  Graph& graph = generation_->graph();
+  const std::shared_ptr<Generation> generation = this->generation();
+  Graph& graph = generation->graph();
   if (slot) {
     graph.insert(*slot);
     graph.publish(*slot);
   }
   // After the new one, so that a point which is replaced can be found at any moment; collect() drops the old one of a
   // search that saw both.
-  if (const auto old = generation_->find(previous)) {
-    generation_->set_flag(*old, Row::kDead);
+  if (const auto old = generation->find(previous)) {
+    generation->set_flag(*old, Row::kDead);
     graph.retract(*old);
   }
 }
@@ -143,7 +144,7 @@ std::vector<Match> CollectionImpl::collect(const Generation& generation, const s
 Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
   VS_RETURN_IF_ERROR(check_request(request));
   VS_ASSIGN_OR_RETURN(const std::vector<float> query, query_of(request));
-  const std::shared_ptr<const Generation> generation = generation_;
+  const std::shared_ptr<const Generation> generation = this->generation();
   const Graph& graph = generation->graph();
   const uint32_t wanted = request.k + (request.id ? 1 : 0);
 
@@ -197,7 +198,7 @@ std::vector<std::vector<std::string>> CollectionImpl::links_of(const Generation&
 Result<ScanReply> CollectionImpl::scan(const ScanRequest& request) const {
   if (dropped()) return gone();
   VS_RETURN_IF_ERROR(check_range("limit", request.limit, limits::kScanLimitMax));
-  const std::shared_ptr<const Generation> generation = generation_;
+  const std::shared_ptr<const Generation> generation = this->generation();
   const Graph& graph = generation->graph();
   const uint32_t count = graph.slot_count();
   ScanReply reply;
@@ -221,7 +222,8 @@ Result<ScanReply> CollectionImpl::scan(const ScanRequest& request) const {
 }
 
 CollectionStats CollectionImpl::stats() const {
-  const Graph& graph = generation_->graph();
+  const std::shared_ptr<const Generation> generation = this->generation();
+  const Graph& graph = generation->graph();
   CollectionStats stats;
   stats.config = config();
   const uint32_t slots = graph.slot_count();
@@ -238,7 +240,7 @@ CollectionStats CollectionImpl::stats() const {
     stats.generation = info_.generation;
     stats.checkpoint_lsn = info_.checkpoint_lsn;
   }
-  stats.bytes = generation_->file_bytes();
+  stats.bytes = generation->file_bytes();
   return stats;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "storage/applied_window.h"
+#include "storage/check.h"
 #include "storage/collection.h"
 #include "storage/generation.h"
 #include "storage/store.h"
@@ -33,13 +34,27 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   CollectionStats stats() const override;
 
   CollectionNumber number() const { return number_; }
-  std::shared_ptr<Generation> generation() const { return generation_; }
+  // Whoever works with slots keeps what this returns: another generation has others.
+  std::shared_ptr<Generation> generation() const {
+    std::lock_guard<std::mutex> lock(generation_mutex_);
+    return generation_;
+  }
+  // REQUIRES: no operation is under way, and none begins meanwhile.
+  void set_generation(std::shared_ptr<Generation> generation) {
+    std::lock_guard<std::mutex> lock(generation_mutex_);
+    generation_ = std::move(generation);
+  }
   AppliedWindow& window() { return window_; }
   bool dropped() const { return dropped_.load(std::memory_order_acquire); }
   void set_dropped() { dropped_.store(true, std::memory_order_release); }
   Lsn last_lsn() const { return Lsn{last_lsn_.load(std::memory_order_relaxed)}; }
   // Called by the commit thread, or by recovery.
   void set_last_lsn(Lsn lsn) { last_lsn_.store(lsn.value, std::memory_order_relaxed); }
+
+  // Nodes that insertions left without a way to them are looked for at checkpoints; behind this operation there may be
+  // some.
+  void set_audited(Lsn lsn) { audited_lsn_.store(lsn.value, std::memory_order_relaxed); }
+  bool audit_due() const { return audited_lsn_.load(std::memory_order_relaxed) < last_lsn().value; }
 
   // The description as the next checkpoint writes it; under info_mutex().
   CollectionInfo& info() { return info_; }
@@ -63,10 +78,12 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   const CollectionConfig config_;
   Store& store_;
   CommitQueue& queue_;
-  const std::shared_ptr<Generation> generation_;
+  mutable std::mutex generation_mutex_;
+  std::shared_ptr<Generation> generation_;
   AppliedWindow window_;
   std::atomic<bool> dropped_{false};
   std::atomic<uint64_t> last_lsn_{0};
+  std::atomic<uint64_t> audited_lsn_{0};
   mutable std::mutex info_mutex_;
   CollectionInfo info_;
 };
@@ -74,13 +91,15 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
 // recovery.cc: brings the mapped files of `info` to the state of the log, or rebuilds them. `verify` distrusts what the
 // files say of deletions (the last run did not end well and did not sync every operation). Errors: kCorrupt, kIoError,
 // kNoSpace.
-struct RecoveryContext {
+struct StorageContext {
   FileSystem& file_system;
   Store& store;
   CommitQueue& queue;
   const std::string& directory;  // of the database
   uint64_t free_space_reserve_bytes;
   unsigned threads;
+};
+struct RecoveryContext : StorageContext {
   bool clean;    // the last run closed the database
   bool relaxed;  // the last run had a durability below `always`
 };
@@ -88,6 +107,11 @@ Result<std::shared_ptr<CollectionImpl>> recover_collection(const RecoveryContext
                                                            const CollectionInfo& info);
 std::string collection_directory(const std::string& database, CollectionNumber number);
 Generation::Identity generation_identity(const std::string& database, const CollectionInfo& info);
+
+// repair.cc: checks an open collection and, if that is asked, repairs it. `checkpoint_mutex` keeps checkpoints out while
+// it repairs.
+Result<CheckReport> check_collection(const StorageContext& context, CollectionImpl& collection,
+                                     const CheckOptions& options, std::mutex& checkpoint_mutex, Progress& progress);
 
 // checkpoint.cc: brings a collection's mapped files to the disk, writes that down, and trims the log. A collection
 // without new operations is left alone. `commit_mutex` keeps commits and drops out while RocksDB is written. One at a

@@ -11,7 +11,13 @@
 #include "index/limits.h"
 #include "index/status.h"
 
+namespace rocksdb {
+class Env;
+}
+
 namespace vs::storage {
+
+class FileSystem;
 
 enum class Codes : uint8_t { kNone };
 
@@ -44,6 +50,10 @@ struct DatabaseOptions {
   uint64_t free_space_reserve_bytes = 256u << 20;  // writes stop with kNoSpace below this
   uint32_t checkpoint_operations = 20'000;         // a checkpoint after so many operations …
   uint32_t checkpoint_interval_s = 300;            // … or so long after the first one since the last checkpoint
+  // What stands between the database and the disk; null for the real one. Tests put a disk there that fails or loses
+  // power. Both outlive the database.
+  FileSystem* file_system = nullptr;
+  rocksdb::Env* store_env = nullptr;
   // Called once, from any thread, when a disk failure makes further acknowledgements impossible: the process must exit
   // and recover from what is on disk.
   std::function<void(const Status&)> on_fatal;

@@ -12,14 +12,13 @@
 #include <thread>
 
 #include "storage/commit_queue.h"
+#include "storage/preflight.h"
 
 namespace vs::storage {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Of the files in the data directory. Another version is refused untouched.
-constexpr std::string_view kFormatVersion = "1";
 constexpr auto kSyncInterval = std::chrono::seconds(1);
 
 Uuid random_uuid() {
@@ -33,7 +32,8 @@ Uuid random_uuid() {
 
 class Database::Impl {
  public:
-  explicit Impl(const DatabaseOptions& options) : options_(options), file_system_(posix_file_system()) {
+  explicit Impl(const DatabaseOptions& options)
+      : options_(options), file_system_(options.file_system != nullptr ? *options.file_system : posix_file_system()) {
     if (options_.threads == 0) options_.threads = std::max(1u, std::thread::hardware_concurrency());
   }
   ~Impl() { static_cast<void>(close()); }
@@ -44,6 +44,7 @@ class Database::Impl {
   std::vector<std::string> names() const;
   Result<std::shared_ptr<Collection>> find(std::string_view name) const;
   Result<Lsn> checkpoint();
+  Result<CheckReport> check(std::string_view name, const CheckOptions& options, Progress& progress);
   DatabaseStats stats() const;
   Status close();
 
@@ -55,8 +56,9 @@ class Database::Impl {
   };
 
   Status open_store();
-  Status open_collections(bool clean, bool relaxed);
+  Status open_collections(const LastRun& last);
   Status remove_orphans();
+  StorageContext context();
   void maintain();
   bool checkpoint_due(CollectionImpl& collection, Clock::time_point now);
   std::vector<std::shared_ptr<CollectionImpl>> collections() const;
@@ -85,27 +87,22 @@ class Database::Impl {
 
 Status Database::Impl::open_store() {
   VS_RETURN_IF_ERROR(file_system_.create_directories(options_.directory));
-  VS_ASSIGN_OR_RETURN(lock_, file_system_.lock(options_.directory + "/LOCK"));
+  VS_ASSIGN_OR_RETURN(lock_, file_system_.lock(options_.directory + "/LOCK", Access::kReadWrite));
+  VS_RETURN_IF_ERROR(preflight(file_system_, options_.store_env, options_.directory));
   VS_RETURN_IF_ERROR(file_system_.create_directories(options_.directory + "/collections"));
-  VS_ASSIGN_OR_RETURN(store_, Store::open(options_.directory + "/rocksdb"));
-  VS_ASSIGN_OR_RETURN(const auto version, store_->get_meta("format_version"));
-  if (version && *version != kFormatVersion) {
-    return {Code::kCorrupt, options_.directory + " has format version " + *version + ", this vsd reads version " +
-                                std::string(kFormatVersion) + "; use the vsd that wrote it"};
-  }
+  VS_RETURN_IF_ERROR(file_system_.create_directories(options_.directory + "/rocksdb"));
+  VS_ASSIGN_OR_RETURN(store_, Store::open(options_.directory + "/rocksdb", options_.store_env, Access::kReadWrite));
   return {};
 }
 
 Status Database::Impl::open() {
   VS_RETURN_IF_ERROR(open_store());
-  // "open" holds the durability of a run that has not closed the database.
-  VS_ASSIGN_OR_RETURN(const auto left_open, store_->get_meta("open"));
-  const bool relaxed = left_open && *left_open != durability_name(Durability::kAlways);
+  VS_ASSIGN_OR_RETURN(const LastRun last, last_run(*store_));
   VS_ASSIGN_OR_RETURN(const auto number, store_->get_meta("next_collection"));
   if (number) next_number_ = static_cast<uint32_t>(std::strtoul(number->c_str(), nullptr, 10));
 
   queue_ = std::make_unique<CommitQueue>(*store_, file_system_, options_, options_.threads);
-  VS_RETURN_IF_ERROR(open_collections(!left_open, relaxed));
+  VS_RETURN_IF_ERROR(open_collections(last));
   VS_RETURN_IF_ERROR(remove_orphans());
   Store::Batch batch(*store_);
   batch.put_meta("format_version", kFormatVersion);
@@ -115,15 +112,17 @@ Status Database::Impl::open() {
   return {};
 }
 
-Status Database::Impl::open_collections(bool clean, bool relaxed) {
-  const RecoveryContext context{.file_system = file_system_,
-                                .store = *store_,
-                                .queue = *queue_,
-                                .directory = options_.directory,
-                                .free_space_reserve_bytes = options_.free_space_reserve_bytes,
-                                .threads = options_.threads,
-                                .clean = clean,
-                                .relaxed = relaxed};
+StorageContext Database::Impl::context() {
+  return {.file_system = file_system_,
+          .store = *store_,
+          .queue = *queue_,
+          .directory = options_.directory,
+          .free_space_reserve_bytes = options_.free_space_reserve_bytes,
+          .threads = options_.threads};
+}
+
+Status Database::Impl::open_collections(const LastRun& last) {
+  const RecoveryContext context{{this->context()}, last.clean, last.relaxed};
   return store_->for_each_collection([&](std::string_view key, std::string_view value) -> Status {
     const std::string name(key);
     Entry entry;
@@ -284,6 +283,25 @@ Result<Lsn> Database::Impl::checkpoint() {
   return sum;
 }
 
+Result<CheckReport> Database::Impl::check(std::string_view name, const CheckOptions& options, Progress& progress) {
+  std::shared_ptr<CollectionImpl> collection;
+  {
+    std::shared_lock<std::shared_mutex> lock(entries_mutex_);
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
+      return Status{Code::kNotFound, "no collection '" + std::string(name) + "'; LIST shows those that are there"};
+    }
+    collection = found->second.collection;
+    if (!collection) {
+      CheckReport report;
+      report.problems.push_back({"open", found->second.why.message()});
+      report.problems_found = report.problems_left = 1;
+      return report;
+    }
+  }
+  return check_collection(context(), *collection, options, checkpoint_mutex_, progress);
+}
+
 DatabaseStats Database::Impl::stats() const {
   return {.commits = queue_->commits(),
           .operations = queue_->operations(),
@@ -369,6 +387,9 @@ std::vector<std::string> Database::names() const { return impl_->names(); }
 Result<std::shared_ptr<Collection>> Database::find(std::string_view name) const { return impl_->find(name); }
 Result<Lsn> Database::checkpoint() { return impl_->checkpoint(); }
 DatabaseStats Database::stats() const { return impl_->stats(); }
+Result<CheckReport> Database::check(std::string_view name, const CheckOptions& options, Progress& progress) {
+  return impl_->check(name, options, progress);
+}
 Status Database::close() { return impl_->close(); }
 
 }  // namespace vs::storage

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "storage/api.h"
+#include "storage/check.h"
 
 namespace vs::storage {
 
@@ -33,6 +34,8 @@ class Database {
   // Brings the mapped files of all collections to disk. Returns the sum of their checkpoint LSNs.
   Result<Lsn> checkpoint();
   DatabaseStats stats() const;
+  // May take long: `progress` tells how far it is, and cancels it. Errors: kNotFound, kIoError, kNoSpace, kShuttingDown (it was cancelled).
+  Result<CheckReport> check(std::string_view name, const CheckOptions& options, Progress& progress);
 
   // Refuses new writes with kShuttingDown, waits for those under way, checkpoints, and closes RocksDB. Idempotent.
   Status close();

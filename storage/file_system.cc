@@ -42,7 +42,8 @@ class PosixRegion final : public MappedRegion {
 
 class PosixFile final : public File {
  public:
-  PosixFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  PosixFile(int descriptor, std::string path, Access access)
+      : descriptor_(descriptor), path_(std::move(path)), access_(access) {}
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
   ~PosixFile() override { ::close(descriptor_); }
@@ -101,7 +102,8 @@ class PosixFile final : public File {
 
   Result<std::unique_ptr<MappedRegion>> map(uint64_t reserve) override {
     try {
-      ipc::mapped_region region(ipc::file_mapping(path_.c_str(), ipc::read_write), ipc::read_write, 0, reserve);
+      const ipc::mode_t mode = access_ == Access::kReadOnly ? ipc::read_only : ipc::read_write;
+      ipc::mapped_region region(ipc::file_mapping(path_.c_str(), mode), mode, 0, reserve);
       return std::unique_ptr<MappedRegion>(std::make_unique<PosixRegion>(std::move(region), path_));
     } catch (const ipc::interprocess_exception& e) {
       return Status{e.get_native_error() == ENOMEM ? Code::kLimit : Code::kIoError,
@@ -114,6 +116,7 @@ class PosixFile final : public File {
  private:
   int descriptor_;
   std::string path_;
+  Access access_;
 };
 
 class PosixLock final : public DirectoryLock {
@@ -130,9 +133,11 @@ class PosixLock final : public DirectoryLock {
 class PosixFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> create(const std::string& path) override {
-    return open_with(path, O_RDWR | O_CREAT | O_EXCL);
+    return open_with(path, O_RDWR | O_CREAT | O_EXCL, Access::kReadWrite);
   }
-  Result<std::unique_ptr<File>> open(const std::string& path) override { return open_with(path, O_RDWR); }
+  Result<std::unique_ptr<File>> open(const std::string& path, Access access) override {
+    return open_with(path, access == Access::kReadOnly ? O_RDONLY : O_RDWR, access);
+  }
 
   Status create_directories(const std::string& path) override {
     std::string prefix;
@@ -178,10 +183,11 @@ class PosixFileSystem final : public FileSystem {
     return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
   }
 
-  Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path) override {
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path, Access access) override {
+    const bool shared = access == Access::kReadOnly;
+    const int descriptor = ::open(path.c_str(), (shared ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, 0600);
     if (descriptor < 0) return error(errno, "open", path);
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (::flock(descriptor, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
       const int number = errno;
       ::close(descriptor);
       if (number != EWOULDBLOCK) return error(number, "flock", path);
@@ -192,10 +198,10 @@ class PosixFileSystem final : public FileSystem {
   }
 
  private:
-  static Result<std::unique_ptr<File>> open_with(const std::string& path, int flags) {
+  static Result<std::unique_ptr<File>> open_with(const std::string& path, int flags, Access access) {
     const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
     if (descriptor < 0) return error(errno, "open", path);
-    return std::unique_ptr<File>(std::make_unique<PosixFile>(descriptor, path));
+    return std::unique_ptr<File>(std::make_unique<PosixFile>(descriptor, path, access));
   }
 };
 

@@ -13,7 +13,7 @@
 
 namespace vs::storage {
 
-// A file mapped for reading and writing at an address that stays while this lives.
+// A file mapped at an address that stays while this lives.
 class MappedRegion {
  public:
   virtual ~MappedRegion() = default;
@@ -43,18 +43,22 @@ class DirectoryLock {
   virtual ~DirectoryLock() = default;
 };
 
+enum class Access : uint8_t { kReadOnly, kReadWrite };
+
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
   virtual Result<std::unique_ptr<File>> create(const std::string& path) = 0;  // kExists when it is there
-  virtual Result<std::unique_ptr<File>> open(const std::string& path) = 0;    // kNotFound
-  virtual Status create_directories(const std::string& path) = 0;             // mode 0700; fine when it is there
+  // A file opened with kReadOnly is mapped for reading, too. Errors: kNotFound.
+  virtual Result<std::unique_ptr<File>> open(const std::string& path, Access access) = 0;
+  virtual Status create_directories(const std::string& path) = 0;  // mode 0700; fine when it is there
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Status remove_all(const std::string& path) = 0;  // fine when it is not there
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
-  // Errors: kBusy when another process holds it.
-  virtual Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path) = 0;
+  // kReadOnly: several may hold it, and it is not made when it is missing. Errors: kBusy when another process holds it,
+  // kNotFound (kReadOnly).
+  virtual Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path, Access access) = 0;
 };
 
 FileSystem& posix_file_system();

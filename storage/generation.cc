@@ -41,16 +41,17 @@ std::array<FileLayout, 5> layouts(const Geometry& geometry) {
            {"upper.dat", FileKind::kUpper, geometry.upper_row_stride(), slots * geometry.upper_row_stride()}}};
 }
 
+FileIdentity file_identity(const FileLayout& file, const Generation::Identity& identity) {
+  return {file.kind, static_cast<uint32_t>(file.element_bytes), identity.uuid, identity.number};
+}
+
 }  // namespace
 
-Result<Generation::Files> Generation::with_files(FileSystem& file_system, const Identity& identity,
-                                                 const CollectionConfig& config, bool create) {
+Result<Generation::Files> Generation::with_files(const Identity& identity, const CollectionConfig& config,
+                                                 const MakeFile& make) {
   const auto layout = layouts(geometry_of(config));
   const auto get = [&](const FileLayout& file) {
-    const std::string path = identity.directory + "/" + file.name;
-    const FileIdentity id{file.kind, static_cast<uint32_t>(file.element_bytes), identity.uuid, identity.number};
-    return create ? MappedFile::create(file_system, path, id, file.reserve)
-                  : MappedFile::open(file_system, path, id, file.reserve);
+    return make(identity.directory + "/" + file.name, file_identity(file, identity), file.reserve);
   };
   VS_ASSIGN_OR_RETURN(auto rows, get(layout[0]));
   VS_ASSIGN_OR_RETURN(auto ids, get(layout[1]));
@@ -73,7 +74,10 @@ Result<std::unique_ptr<Generation>> Generation::create(FileSystem& file_system, 
   // What an interrupted attempt left behind is in nobody's use: RocksDB does not name this generation yet.
   VS_RETURN_IF_ERROR(file_system.remove_all(identity.directory));
   VS_RETURN_IF_ERROR(file_system.create_directories(identity.directory));
-  VS_ASSIGN_OR_RETURN(auto files, with_files(file_system, identity, config, true));
+  const auto make = [&](const std::string& path, const FileIdentity& file, uint64_t reserve) {
+    return MappedFile::create(file_system, path, file, reserve);
+  };
+  VS_ASSIGN_OR_RETURN(auto files, with_files(identity, config, make));
   // The names of the files, of their directory and of the collection's directory.
   std::string directory = identity.directory;
   for (int level = 0; level < 3; ++level) {
@@ -85,61 +89,97 @@ Result<std::unique_ptr<Generation>> Generation::create(FileSystem& file_system, 
 }
 
 Result<std::unique_ptr<Generation>> Generation::open(FileSystem& file_system, const Identity& identity,
-                                                     const CollectionConfig& config, uint32_t slots, Lsn* lsn_beyond) {
-  auto opened = with_files(file_system, identity, config, false);
+                                                     const CollectionConfig& config, uint32_t slots, Access access) {
+  auto opened = with_files(identity, config, [&](const std::string& path, const FileIdentity& file, uint64_t reserve) {
+    return MappedFile::open(file_system, path, file, reserve, access);
+  });
   if (!opened.ok()) {
     const Status& status = opened.status();
     return status.code() == Code::kNotFound ? Status{Code::kCorrupt, status.message()} : status;
   }
   const Geometry geometry = geometry_of(config);
   const uint32_t slots_max = slots_max_of(geometry);
-  std::unique_ptr<Generation> generation(new Generation(identity, config, *std::move(opened), slots_max));
-  Files& files = generation->files_;
   if (slots > slots_max) {
     return Status{Code::kCorrupt, identity.directory + ": more slots are recorded than fit in a generation"};
   }
+  std::unique_ptr<Generation> generation(new Generation(identity, config, *std::move(opened), slots_max));
   uint64_t upper_rows = 0;
   for (Slot slot{0}; slot.value < slots; ++slot.value) upper_rows += static_cast<uint64_t>(geometry.level(slot));
-  const auto check = [&](const MappedFile& file, uint64_t bytes, const char* name) {
-    if (file.capacity() >= bytes) return Status{};
-    return Status{Code::kCorrupt, identity.directory + "/" + name + ": " + std::to_string(file.capacity()) +
-                                      " bytes of elements, " + std::to_string(bytes) + " were expected"};
-  };
-  VS_RETURN_IF_ERROR(check(files.rows, slots * sizeof(Row), "rows.dat"));
-  VS_RETURN_IF_ERROR(check(files.vectors, slots * geometry.vector_stride(), "vectors.dat"));
-  VS_RETURN_IF_ERROR(check(files.links0, slots * geometry.links0_stride(), "links0.dat"));
-  VS_RETURN_IF_ERROR(check(files.upper, upper_rows * geometry.upper_row_stride(), "upper.dat"));
-  VS_RETURN_IF_ERROR(generation->check_rows(slots, lsn_beyond));
-  const uint64_t id_bytes = generation->id_bytes_of(slots);
-  VS_RETURN_IF_ERROR(check(files.ids, id_bytes, "ids.dat"));
+  VS_RETURN_IF_ERROR(generation->check_sizes(slots, upper_rows));
+  VS_RETURN_IF_ERROR(generation->check_rows(slots));
+  generation->id_bytes_ = generation->id_bytes_of(slots);
 
-  // What lies behind the slots belongs to operations that are replayed or never were; growing again gives zeros.
-  VS_RETURN_IF_ERROR(files.rows.shrink(slots * sizeof(Row)));
-  VS_RETURN_IF_ERROR(files.ids.shrink(id_bytes));
-  VS_RETURN_IF_ERROR(files.vectors.shrink(slots * geometry.vector_stride()));
-  VS_RETURN_IF_ERROR(files.links0.shrink(slots * geometry.links0_stride()));
-  VS_RETURN_IF_ERROR(files.upper.shrink(upper_rows * geometry.upper_row_stride()));
-  generation->id_bytes_ = id_bytes;
+  if (access == Access::kReadWrite) {
+    // What lies behind the slots belongs to operations that are replayed or never were; growing again gives zeros.
+    Files& files = generation->files_;
+    VS_RETURN_IF_ERROR(files.rows.shrink(slots * sizeof(Row)));
+    VS_RETURN_IF_ERROR(files.ids.shrink(generation->id_bytes_));
+    VS_RETURN_IF_ERROR(files.vectors.shrink(slots * geometry.vector_stride()));
+    VS_RETURN_IF_ERROR(files.links0.shrink(slots * geometry.links0_stride()));
+    VS_RETURN_IF_ERROR(files.upper.shrink(upper_rows * geometry.upper_row_stride()));
+  }
   generation->graph_->extend(slots);
   return generation;
 }
 
-// Rows must rise in LSN and follow each other in ids.dat without gaps, as append() wrote them.
-Status Generation::check_rows(uint32_t slots, Lsn* lsn_beyond) const {
-  uint64_t last_lsn = 0;
-  uint64_t id_end = 0;
-  for (uint32_t i = 0; i < slots; ++i) {
-    const Row& r = rows()[i];
-    if (r.lsn <= last_lsn || r.id_offset != id_end || r.id_bytes == 0 || r.id_bytes > limits::kIdBytes) {
-      return {Code::kCorrupt, identity_.directory + "/rows.dat: row " + std::to_string(i) + " is damaged"};
+// All but ids.dat, whose size stands in the rows.
+Status Generation::check_sizes(uint32_t slots, uint64_t upper_rows) const {
+  const Geometry& geometry = graph_->geometry();
+  const auto check = [&](const MappedFile& file, uint64_t bytes, const char* name) {
+    if (file.capacity() >= bytes) return Status{};
+    return Status{Code::kCorrupt, identity_.directory + "/" + name + ": " + std::to_string(file.capacity()) +
+                                      " bytes of elements, " + std::to_string(bytes) + " were expected"};
+  };
+  VS_RETURN_IF_ERROR(check(files_.rows, slots * sizeof(Row), "rows.dat"));
+  VS_RETURN_IF_ERROR(check(files_.vectors, slots * geometry.vector_stride(), "vectors.dat"));
+  VS_RETURN_IF_ERROR(check(files_.links0, slots * geometry.links0_stride(), "links0.dat"));
+  return check(files_.upper, upper_rows * geometry.upper_row_stride(), "upper.dat");
+}
+
+Status Generation::check_rows(uint32_t slots) const {
+  for (Slot slot{0}; slot.value < slots; ++slot.value) {
+    if (const auto problem = row_problem(slot)) {
+      return {Code::kCorrupt, identity_.directory + "/rows.dat: row " + std::to_string(slot.value) + *problem};
     }
-    last_lsn = r.lsn;
-    id_end += r.id_bytes;
   }
-  *lsn_beyond = {};
-  const uint64_t backed = files_.rows.capacity() / sizeof(Row);
-  for (uint64_t i = slots; i < backed; ++i) lsn_beyond->value = std::max(lsn_beyond->value, rows()[i].lsn);
   return {};
+}
+
+// Rows rise in LSN and follow each other in ids.dat without gaps, as append() wrote them.
+std::optional<std::string> Generation::row_problem(Slot slot) const {
+  const Row& r = row(slot);
+  const uint64_t lsn_before = slot.value == 0 ? 0 : rows()[slot.value - 1].lsn;
+  if (r.lsn <= lsn_before) {
+    return " has LSN " + std::to_string(r.lsn) + ", the one before it " + std::to_string(lsn_before);
+  }
+  const uint64_t id_begin = id_bytes_of(slot.value);
+  if (r.id_offset != id_begin || r.id_bytes == 0 || r.id_bytes > limits::kIdBytes) {
+    return " names bytes " + std::to_string(r.id_offset) + "+" + std::to_string(r.id_bytes) +
+           " of ids.dat, its id begins at " + std::to_string(id_begin);
+  }
+  if (r.id_offset + r.id_bytes > files_.ids.capacity()) {
+    return " names bytes behind the end of ids.dat, which has " + std::to_string(files_.ids.capacity());
+  }
+  return std::nullopt;
+}
+
+void Generation::adopt_rows() {
+  const uint32_t slots = graph_->slot_count();
+  for (Slot slot{0}; slot.value < slots; ++slot.value) {
+    if (!has_flag(slot, Row::kUnlinked)) graph_->adopt(slot);
+    if (!has_flag(slot, Row::kDead)) graph_->publish(slot);
+  }
+}
+
+void Generation::for_each_row_behind(const std::function<void(const Row&)>& visit) const {
+  const uint64_t backed = files_.rows.capacity() / sizeof(Row);
+  for (uint64_t i = graph_->slot_count(); i < backed; ++i) visit(rows()[i]);
+}
+
+void Generation::rewrite_vector(Slot slot, std::span<const float> vector) {
+  std::byte* const place = files_.vectors.data() + slot.value * graph_->geometry().vector_stride();
+  std::memset(place, 0, graph_->geometry().vector_stride());
+  std::memcpy(place, vector.data(), vector.size_bytes());
 }
 
 uint64_t Generation::id_bytes_of(uint32_t slots) const {
@@ -225,6 +265,16 @@ Status Generation::sync() {
       capacity = file->capacity();
     }
     VS_RETURN_IF_ERROR(file->sync(capacity));
+  }
+  return {};
+}
+
+Status Generation::verify_files() const {
+  std::lock_guard<std::mutex> lock(growth_mutex_);
+  const auto layout = layouts(graph_->geometry());
+  size_t i = 0;
+  for (const auto& [name, file] : const_cast<Generation*>(this)->files()) {
+    VS_RETURN_IF_ERROR(file->verify(file_identity(layout[i++], identity_)));
   }
   return {};
 }

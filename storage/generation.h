@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -44,12 +45,13 @@ class Generation {
   // Makes the directory and the files, and brings them to the disk.
   static Result<std::unique_ptr<Generation>> create(FileSystem& file_system, const Identity& identity,
                                                     const CollectionConfig& config);
-  // Opens files that hold `slots` slots, and cuts off whatever lies behind them. Reads rows, no vectors and no links.
-  // The graph's slots exist, with none of them live and no entry point: see recovery.cc.
-  // Errors: kCorrupt (missing, too short, another's), kIoError. `lsn_beyond` gets the largest LSN of a row behind
-  // `slots`.
+  // Opens files that hold `slots` slots; unless read-only, cuts off whatever lies behind them. Reads rows, no vectors
+  // and no links. The graph's slots exist, with none of them live and no entry point: see recovery.cc.
+  // Errors: kCorrupt (missing, too short, another's), kIoError.
   static Result<std::unique_ptr<Generation>> open(FileSystem& file_system, const Identity& identity,
-                                                  const CollectionConfig& config, uint32_t slots, Lsn* lsn_beyond);
+                                                  const CollectionConfig& config, uint32_t slots, Access access);
+  // After open(): the graph takes the slots as linked, and those as live whose rows are not dead.
+  void adopt_rows();
 
   Graph& graph() { return *graph_; }
   const Graph& graph() const { return *graph_; }
@@ -67,10 +69,20 @@ class Generation {
   Slot first_after(Lsn lsn) const;
   Lsn lsn(Slot slot) const { return Lsn{row(slot).lsn}; }
   std::string_view id(Slot slot) const;
+  std::span<const float> vector(Slot slot) const { return {graph_->vector(slot), dim_}; }
+  // What is wrong with the row or the id's place; nullopt if nothing is. REQUIRES: the rows before are good.
+  std::optional<std::string> row_problem(Slot slot) const;
   bool has_flag(Slot slot, uint32_t flag) const;
   void set_flag(Slot slot, uint32_t flag);
   void clear_flag(Slot slot, uint32_t flag);
 
+  // Rows behind the slots that exist, as an earlier run left them. REQUIRES: opened read-only.
+  void for_each_row_behind(const std::function<void(const Row&)>& visit) const;
+  // Writes the vector again, as append() would. Searches that read it meanwhile see a part of both.
+  void rewrite_vector(Slot slot, std::span<const float> vector);
+
+  // Reads headers and sizes of the files again. Errors: kCorrupt, kIoError.
+  Status verify_files() const;
   // Brings everything to the disk. Errors: kIoError.
   Status sync();
   std::vector<std::pair<std::string, uint64_t>> file_bytes() const;
@@ -85,9 +97,11 @@ class Generation {
   };
   Generation(Identity identity, const CollectionConfig& config, Files files, uint32_t slots_max);
 
-  static Result<Files> with_files(FileSystem& file_system, const Identity& identity, const CollectionConfig& config,
-                                  bool create);
-  Status check_rows(uint32_t slots, Lsn* lsn_beyond) const;
+  // `make(path, identity of the file, address space)` for each of them.
+  using MakeFile = std::function<Result<MappedFile>(const std::string&, const FileIdentity&, uint64_t)>;
+  static Result<Files> with_files(const Identity& identity, const CollectionConfig& config, const MakeFile& make);
+  Status check_sizes(uint32_t slots, uint64_t upper_rows) const;
+  Status check_rows(uint32_t slots) const;
   std::vector<std::pair<const char*, MappedFile*>> files();
 
   Row* rows() const { return reinterpret_cast<Row*>(files_.rows.data()); }

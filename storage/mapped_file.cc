@@ -46,6 +46,12 @@ Status check_header(const Header& found, const FileIdentity& identity, const std
   return {};
 }
 
+Status read_header(const File& file, const FileIdentity& identity, const std::string& path) {
+  Header header{};
+  VS_RETURN_IF_ERROR(file.read(0, std::as_writable_bytes(std::span(&header, 1))));
+  return check_header(header, identity, path);
+}
+
 }  // namespace
 
 MappedFile::MappedFile(FileSystem& file_system, std::string path, std::unique_ptr<File> file,
@@ -69,16 +75,14 @@ Result<MappedFile> MappedFile::create(FileSystem& file_system, const std::string
 }
 
 Result<MappedFile> MappedFile::open(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
-                                    uint64_t reserve) {
-  VS_ASSIGN_OR_RETURN(auto file, file_system.open(path));
+                                    uint64_t reserve, Access access) {
+  VS_ASSIGN_OR_RETURN(auto file, file_system.open(path, access));
   VS_ASSIGN_OR_RETURN(const uint64_t size, file->size());
   if (size < kHeaderBytes) {
     return Status{Code::kCorrupt, path + ": " + std::to_string(size) + " bytes are less than the header's " +
                                       std::to_string(kHeaderBytes)};
   }
-  Header header{};
-  VS_RETURN_IF_ERROR(file->read(0, std::as_writable_bytes(std::span(&header, 1))));
-  VS_RETURN_IF_ERROR(check_header(header, identity, path));
+  VS_RETURN_IF_ERROR(read_header(*file, identity, path));
   VS_ASSIGN_OR_RETURN(auto region, file->map(kHeaderBytes + reserve));
   return MappedFile(file_system, path, std::move(file), std::move(region), size - kHeaderBytes, reserve);
 }
@@ -107,6 +111,15 @@ Status MappedFile::shrink(uint64_t bytes) {
   VS_RETURN_IF_ERROR(file_->truncate(kHeaderBytes + bytes));
   capacity_ = bytes;
   return {};
+}
+
+Status MappedFile::verify(const FileIdentity& identity) const {
+  VS_ASSIGN_OR_RETURN(const uint64_t size, file_->size());
+  if (size < kHeaderBytes + capacity_) {
+    return {Code::kCorrupt, path_ + ": " + std::to_string(size) + " bytes, " +
+                                std::to_string(kHeaderBytes + capacity_) + " were expected"};
+  }
+  return read_header(*file_, identity, path_);
 }
 
 Status MappedFile::sync(uint64_t bytes) {

@@ -43,7 +43,7 @@ class MappedFile {
                                    uint64_t reserve);
   // Errors: kNotFound, kCorrupt (the header is damaged or another file's; says how), kIoError, kLimit.
   static Result<MappedFile> open(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
-                                 uint64_t reserve);
+                                 uint64_t reserve, Access access);
 
   std::byte* data() const { return region_->data() + kHeaderBytes; }
   // Bytes of elements that are backed.
@@ -60,6 +60,8 @@ class MappedFile {
   Status ensure(uint64_t bytes, Space space);
   // Cuts the file after `bytes` of elements. REQUIRES: nobody reads beyond.
   Status shrink(uint64_t bytes);
+  // Reads the header and the size again. Errors: kCorrupt (says what is wrong), kIoError.
+  Status verify(const FileIdentity& identity) const;
   // Brings the first `bytes` of elements to the disk. May run beside ensure(), with a capacity() that was read before.
   Status sync(uint64_t bytes);
 

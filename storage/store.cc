@@ -1,7 +1,13 @@
 #include "storage/store.h"
 
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
 
 namespace vs::storage {
 namespace {
@@ -39,30 +45,72 @@ rocksdb::ColumnFamilyOptions ids_options() {
   return options;
 }
 
-}  // namespace
+// What RocksDB has to say goes into this program's log, and no file of its own.
+class LogAdapter final : public rocksdb::Logger {
+ public:
+  LogAdapter() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+  using Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    Logv(rocksdb::InfoLogLevel::WARN_LEVEL, format, arguments);
+  }
+  void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+    if (level < GetInfoLogLevel()) return;
+    char text[1024];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    std::string_view line(text);
+    while (line.ends_with('\n')) line.remove_suffix(1);
+    spdlog::log(level == rocksdb::InfoLogLevel::WARN_LEVEL ? spdlog::level::warn : spdlog::level::err, "rocksdb: {}",
+                line);
+  }
+};
 
-Result<std::unique_ptr<Store>> Store::open(const std::string& directory) {
+rocksdb::DBOptions db_options(rocksdb::Env* env) {
   rocksdb::DBOptions options;
-  options.create_if_missing = true;
-  options.create_missing_column_families = true;
+  if (env != nullptr) options.env = env;
+  options.info_log = std::make_shared<LogAdapter>();
   options.max_open_files = 128;  // of limits::kReservedFileDescriptors
   options.max_background_jobs = 2;
-  options.max_log_file_size = 8u << 20;
-  options.keep_log_file_num = 4;
   options.max_total_wal_size = 256u << 20;
+  return options;
+}
+
+// The order of Store's handles.
+std::vector<rocksdb::ColumnFamilyDescriptor> families() {
   rocksdb::ColumnFamilyOptions small;
   small.compression = rocksdb::kNoCompression;
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
-      {rocksdb::kDefaultColumnFamilyName, small},
-      {"records", records_options()},
-      {"ids", ids_options()},
-      {"collections", small},
-      {"meta", small},
-  };
+  return {{rocksdb::kDefaultColumnFamilyName, small},
+          {"records", records_options()},
+          {"ids", ids_options()},
+          {"collections", small},
+          {"meta", small}};
+}
+
+}  // namespace
+
+Result<bool> Store::exists(const std::string& directory, rocksdb::Env* env) {
+  const rocksdb::DBOptions options = db_options(env);
+  if (options.env->FileExists(directory + "/CURRENT").IsNotFound()) return false;
+  std::vector<std::string> names;
+  VS_RETURN_IF_ERROR(to_status(rocksdb::DB::ListColumnFamilies(options, directory, &names), "reading the manifest"));
+  for (const auto& family : families()) {
+    if (std::find(names.begin(), names.end(), family.name) == names.end()) return false;
+  }
+  return true;
+}
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& directory, rocksdb::Env* env, Access access) {
+  rocksdb::DBOptions options = db_options(env);
   std::unique_ptr<Store> store(new Store());
   rocksdb::DB* db = nullptr;
-  VS_RETURN_IF_ERROR(
-      to_status(rocksdb::DB::Open(options, directory, families, &store->handles_, &db), "opening the database"));
+  rocksdb::Status opened;
+  if (access == Access::kReadOnly) {
+    opened = rocksdb::DB::OpenForReadOnly(options, directory, families(), &store->handles_, &db);
+  } else {
+    options.create_if_missing = true;
+    options.create_missing_column_families = true;
+    opened = rocksdb::DB::Open(options, directory, families(), &store->handles_, &db);
+  }
+  VS_RETURN_IF_ERROR(to_status(opened, "opening the database"));
   store->db_.reset(db);
   store->records_ = store->handles_[1];
   store->ids_ = store->handles_[2];
@@ -129,16 +177,22 @@ Result<std::string> Store::get_record(CollectionNumber collection, Lsn lsn) cons
   return value;
 }
 
+Store::Snapshot Store::snapshot() const {
+  return {db_->GetSnapshot(), [db = db_.get()](const rocksdb::Snapshot* s) { db->ReleaseSnapshot(s); }};
+}
+
 std::unique_ptr<rocksdb::Iterator> Store::iterate(rocksdb::ColumnFamilyHandle* family,
                                                   const rocksdb::ReadOptions& options) const {
   return std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(options, family));
 }
 
 Status Store::for_each_record(CollectionNumber collection, Lsn after,
-                              const std::function<Status(Lsn, std::string_view)>& visit) const {
+                              const std::function<Status(Lsn, std::string_view)>& visit,
+                              const Snapshot& snapshot) const {
   const std::string end = collection_key_end(collection);
   const rocksdb::Slice bound(end);
   rocksdb::ReadOptions options;
+  options.snapshot = snapshot.get();
   options.iterate_upper_bound = &bound;
   const auto it = iterate(records_, options);
   for (it->Seek(record_key(collection, Lsn{after.value + 1})); it->Valid(); it->Next()) {

@@ -10,14 +10,19 @@
 #include <string>
 #include <vector>
 
+#include "storage/file_system.h"
 #include "storage/record.h"
 
 namespace vs::storage {
 
 class Store {
  public:
+  // Whether a RocksDB with all families of this database stands there. False for one whose creation was interrupted.
+  // Errors: kIoError, kCorrupt.
+  static Result<bool> exists(const std::string& directory, rocksdb::Env* env);
+  // kReadOnly changes no byte on the disk; what was not flushed is read from the log. `env`: null for the real disk.
   // Errors: kIoError, kNoSpace, kCorrupt.
-  static Result<std::unique_ptr<Store>> open(const std::string& directory);
+  static Result<std::unique_ptr<Store>> open(const std::string& directory, rocksdb::Env* env, Access access);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -51,9 +56,14 @@ class Store {
   Result<std::optional<Lsn>> find_id(CollectionNumber collection, std::string_view id) const;
   // Errors: kNotFound.
   Result<std::string> get_record(CollectionNumber collection, Lsn lsn) const;
-  // Calls `visit` for each record with an LSN greater than `after`, in order, until it returns an error.
+  // A state of the database to iterate over while it is written to; lasts as long as this lives.
+  using Snapshot = std::shared_ptr<const rocksdb::Snapshot>;
+  Snapshot snapshot() const;
+  // Calls `visit` for each record with an LSN greater than `after`, in order, until it returns an error. `snapshot` may
+  // be null.
   Status for_each_record(CollectionNumber collection, Lsn after,
-                         const std::function<Status(Lsn, std::string_view)>& visit) const;
+                         const std::function<Status(Lsn, std::string_view)>& visit,
+                         const Snapshot& snapshot = nullptr) const;
   Status for_each_id(CollectionNumber collection, const std::function<Status(std::string_view, Lsn)>& visit) const;
   // LSN of the last record; 0 if there is none.
   Result<Lsn> last_lsn(CollectionNumber collection) const;

@@ -168,7 +168,7 @@ TEST(Graph, ResultsAreSortedAndTiesGoToTheOlder) {
   const std::vector<float> same = {1, 2, 3, 4};
   for (uint32_t i = 100; i < 200; ++i) g.set_vector(i, same);
   g.add(0, 400);
-  EXPECT_EQ(count_unreachable(g.graph), 0u);
+  EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
   const auto found = g.graph.search(same.data(), 150);
   ASSERT_GE(found.size(), 100u);
   EXPECT_TRUE(std::is_sorted(found.begin(), found.end()));
@@ -186,9 +186,9 @@ TEST(Graph, ManyEqualVectorsAreNoIsland) {
     for (uint32_t i = 500; i < 3000; ++i) g.set_vector(i, same);
     g.add(0, 4000, 2);
     // Two threads may insert twins that do not see each other; those are for the audit.
-    EXPECT_LE(count_unreachable(g.graph), 20u);
+    EXPECT_LE(find_unreachable(g.graph).size(), 20u);
     relink_unreachable(g.graph);
-    EXPECT_EQ(count_unreachable(g.graph), 0u);
+    EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
     // Near the equal ones they fill the ef places, so a little is lost there.
     EXPECT_GE(recall(g, 10, 100, 200), 0.95) << metric_name(metric);
     SearchTrace trace;
@@ -270,9 +270,9 @@ TEST(Audit, RelinksWhatCannotBeReached) {
       if (word != 0 && cut.contains(word - 1)) Graph::store_link(word, 0);
     }
   }
-  EXPECT_GE(count_unreachable(g.graph), 2u);  // one of them may be the entry point
+  EXPECT_GE(find_unreachable(g.graph).size(), 2u);  // one of them may be the entry point
   EXPECT_GE(relink_unreachable(g.graph), 2u);
-  EXPECT_EQ(count_unreachable(g.graph), 0u);
+  EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
   for (const uint32_t i : cut) {
     const auto found = g.graph.search(g.graph.vector(Slot{i}), 50);
     EXPECT_TRUE(std::any_of(found.begin(), found.end(), [&](const Neighbor& n) { return n.slot == Slot{i}; })) << i;
@@ -313,7 +313,7 @@ TEST(Audit, SearchSurvivesArbitraryWords) {
   }
   scrub_links(g.graph);
   relink_unreachable(g.graph);
-  EXPECT_EQ(count_unreachable(g.graph), 0u);
+  EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
 }
 
 }  // namespace

@@ -6,102 +6,17 @@
 #include <atomic>
 #include <cstring>
 #include <fstream>
-#include <future>
 #include <map>
-#include <set>
 #include <thread>
 
-#include "storage/collection.h"
-#include "storage/database.h"
 #include "storage/mapped_file.h"
 #include "storage/record.h"
-#include "tests/unit/test_util.h"
+#include "tests/unit/database_fixture.h"
 
 namespace vs::storage {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr uint32_t kDim = 8;
-
-Result<AddReply> add(Collection& collection, std::string id, std::vector<float> vector, std::string attributes = {},
-                     AddRequest::If condition = AddRequest::If::kAlways) {
-  std::promise<Result<AddReply>> reply;
-  collection.add({std::move(id), std::move(vector), std::move(attributes), condition},
-                 [&](Result<AddReply> r) { reply.set_value(std::move(r)); });
-  return reply.get_future().get();
-}
-
-Result<DeleteReply> remove(Collection& collection, std::vector<std::string> ids) {
-  std::promise<Result<DeleteReply>> reply;
-  collection.remove(std::move(ids), [&](Result<DeleteReply> r) { reply.set_value(std::move(r)); });
-  return reply.get_future().get();
-}
-
-std::vector<std::string> ids_of(const Result<SearchReply>& reply) {
-  std::vector<std::string> ids;
-  for (const Match& match : reply->matches) ids.push_back(match.point.id);
-  return ids;
-}
-
-std::set<std::string> all_ids(const Collection& collection) {
-  std::set<std::string> ids;
-  ScanRequest request{.limit = 7};
-  for (;;) {
-    auto page = collection.scan(request);
-    EXPECT_TRUE(page.ok());
-    for (const Point& point : page->points) EXPECT_TRUE(ids.insert(point.id).second) << point.id;
-    if (!page->next) return ids;
-    request.after = *page->next;
-  }
-}
-
-class StorageTest : public testing::Test {
- protected:
-  void SetUp() override { reopen(); }
-
-  void reopen() {
-    database_.reset();
-    auto opened = Database::open(options());
-    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
-    database_ = *std::move(opened);
-  }
-  DatabaseOptions options() {
-    DatabaseOptions options;
-    options.directory = directory_.path() + "/data";
-    options.threads = 2;
-    options.free_space_reserve_bytes = 0;
-    return options;
-  }
-  std::shared_ptr<Collection> create(const std::string& name, Metric metric = Metric::kL2) {
-    const auto created =
-        database_->create(name, {.dim = kDim, .metric = metric, .m = 8, .ef_construction = 50, .seed = 3});
-    EXPECT_TRUE(created.ok()) << created.status().to_string();
-    return *database_->find(name);
-  }
-  std::shared_ptr<Collection> find(const std::string& name) { return *database_->find(name); }
-  // A copy of the files as a killed process leaves them, opened as a database.
-  std::unique_ptr<Database> open_crashed_copy() {
-    const std::string copy = directory_.path() + "/copy" + std::to_string(copies_++);
-    fs::copy(directory_.path() + "/data", copy, fs::copy_options::recursive);
-    DatabaseOptions copied = options();
-    copied.directory = copy;
-    auto opened = Database::open(copied);
-    EXPECT_TRUE(opened.ok()) << opened.status().to_string();
-    return opened.ok() ? *std::move(opened) : nullptr;
-  }
-  std::string generation_directory() const {
-    for (const auto& entry : fs::recursive_directory_iterator(directory_.path() + "/data/collections")) {
-      if (entry.path().filename() == "rows.dat") return entry.path().parent_path().string();
-    }
-    return {};
-  }
-
-  test::TemporaryDirectory directory_;
-  std::unique_ptr<Database> database_;
-  std::mt19937 random_{42};
-  int copies_ = 0;
-};
 
 TEST_F(StorageTest, AddGetSearchDelete) {
   const auto c = create("points");
@@ -310,13 +225,50 @@ TEST_F(StorageTest, AcknowledgedDataThatRocksDbLostIsReported) {
   fs::copy(old, mixed + "/rocksdb", fs::copy_options::recursive);
   DatabaseOptions mixed_options = options();
   mixed_options.directory = mixed;
+  const auto before = test::contents_of(mixed);
+  const auto refused = Database::open(mixed_options);
+  EXPECT_EQ(refused.status().code(), Code::kCorrupt);
+  EXPECT_NE(refused.status().message().find("acknowledged data was lost"), std::string::npos);
+  EXPECT_EQ(test::contents_of(mixed), before) << "a refused directory was changed";
+  // The way out that the message names.
+  for (const auto& entry : fs::recursive_directory_iterator(mixed + "/collections")) {
+    if (entry.path().filename() != "rows.dat" || fs::file_size(entry.path()) == 4096) continue;
+    fs::remove_all(entry.path().parent_path());
+    break;
+  }
   auto opened = Database::open(mixed_options);
   ASSERT_TRUE(opened.ok()) << opened.status().to_string();
-  const auto broken = (*opened)->find("points");
-  EXPECT_EQ(broken.status().code(), Code::kCorrupt);
-  EXPECT_NE(broken.status().message().find("acknowledged data was lost"), std::string::npos);
-  EXPECT_TRUE((*opened)->find("other").ok());
-  EXPECT_TRUE((*opened)->drop("points").ok());
+  EXPECT_EQ(all_ids(**(*opened)->find("points")), std::set<std::string>{"a"});
+}
+
+TEST_F(StorageTest, ADeletionThatRocksDbLostIsReported) {
+  create("points");
+  ASSERT_TRUE(add(*find("points"), "a", std::vector<float>(kDim, 1)).ok());
+  ASSERT_TRUE(add(*find("points"), "b", std::vector<float>(kDim, 2)).ok());
+  const std::string data = directory_.path() + "/data";
+  const std::string mixed = directory_.path() + "/mixed";
+  fs::create_directories(mixed);
+  fs::copy(data + "/rocksdb", mixed + "/rocksdb", fs::copy_options::recursive);
+  ASSERT_TRUE(remove(*find("points"), {"a"}).ok());
+  fs::copy(data + "/collections", mixed + "/collections", fs::copy_options::recursive);
+  DatabaseOptions mixed_options = options();
+  mixed_options.directory = mixed;
+  const auto refused = Database::open(mixed_options);
+  EXPECT_EQ(refused.status().code(), Code::kCorrupt);
+  EXPECT_NE(refused.status().message().find("acknowledged data was lost"), std::string::npos);
+}
+
+TEST_F(StorageTest, CollectionsWithoutTheirRocksDbAreRefused) {
+  create("points");
+  ASSERT_TRUE(add(*find("points"), "a", std::vector<float>(kDim, 1)).ok());
+  database_.reset();
+  fs::rename(directory_.path() + "/data/rocksdb", directory_.path() + "/rocksdb");
+  const auto before = test::contents_of(directory_.path() + "/data");
+  EXPECT_EQ(Database::open(options()).status().code(), Code::kCorrupt);
+  EXPECT_EQ(test::contents_of(directory_.path() + "/data"), before);
+  fs::rename(directory_.path() + "/rocksdb", directory_.path() + "/data/rocksdb");
+  reopen();
+  EXPECT_EQ(find("points")->stats().live, 1u);
 }
 
 TEST_F(StorageTest, TrimsSupersededRecordsAtACheckpoint) {
@@ -475,9 +427,12 @@ TEST(MappedFile, GrowsInPlaceAndShrinksToZeros) {
   EXPECT_EQ(MappedFile::create(posix_file_system(), directory.path() + "/f", identity, 1u << 30).status().code(),
             Code::kExists);
   const FileIdentity other{FileKind::kRows, 24, {}, 2};
-  EXPECT_EQ(MappedFile::open(posix_file_system(), directory.path() + "/f", other, 1u << 30).status().code(),
+  EXPECT_EQ(MappedFile::open(posix_file_system(), directory.path() + "/f", other, 1u << 30, Access::kReadWrite)
+                .status()
+                .code(),
             Code::kCorrupt);
-  EXPECT_TRUE(MappedFile::open(posix_file_system(), directory.path() + "/f", identity, 1u << 30).ok());
+  EXPECT_TRUE(
+      MappedFile::open(posix_file_system(), directory.path() + "/f", identity, 1u << 30, Access::kReadWrite).ok());
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -32,5 +34,16 @@ class TemporaryDirectory {
  private:
   std::string path_;
 };
+
+// Every file below `directory` with its bytes.
+inline std::map<std::string, std::string> contents_of(const std::string& directory) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    contents[entry.path().string()] = {std::istreambuf_iterator<char>(file), {}};
+  }
+  return contents;
+}
 
 }  // namespace vs::test

@@ -1,0 +1,197 @@
+// Checks an open collection, and repairs it from RocksDB.
+//
+// Repairs run while no operation is under way: writes wait, searches go on. They see links change one word at a time, as
+// always; a vector that is written again they may see half old, half new, for a moment, which is no worse than what was
+// there. What cannot be mended in place (a file's header, rows, missing slots) is built anew from the log as another
+// generation; searches keep the old one until they end.
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <thread>
+
+#include "index/audit.h"
+#include "storage/checker.h"
+#include "storage/commit_queue.h"
+#include "storage/replay.h"
+
+namespace vs::storage {
+namespace {
+
+class Repair {
+ public:
+  Repair(const StorageContext& context, CollectionImpl& collection, const CheckOptions& options, Progress& progress)
+      : context_(context), collection_(collection), options_(options), progress_(progress) {}
+
+  Result<CheckReport> run(std::mutex& checkpoint_mutex) {
+    const std::shared_ptr<Generation> generation = collection_.generation();
+    Checker suspected(target(*generation));
+    VS_RETURN_IF_ERROR(suspected.look(options_, progress_));
+    CheckReport report;
+    if (!suspected.findings().empty()) {
+      // In the order of a checkpoint.
+      std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex);
+      std::lock_guard<std::mutex> commit_lock(context_.queue.commit_mutex());
+      if (collection_.dropped()) return dropped();
+      VS_RETURN_IF_ERROR(confirm_and_mend(suspected.findings(), report));
+    }
+    if (collection_.dropped()) return dropped();
+    report.slots = collection_.generation()->graph().slot_count();
+    report.points = collection_.generation()->graph().live_count();
+    if (!report.recall) report.recall = suspected.recall();
+    return report;
+  }
+
+ private:
+  Status dropped() const { return {Code::kNotFound, "collection '" + collection_.name() + "' was dropped meanwhile"}; }
+
+  Checker::Target target(const Generation& generation) const {
+    // A checkpoint trims the log under this mutex: so the snapshot has all that lies behind `checkpoint`.
+    std::lock_guard<std::mutex> lock(collection_.info_mutex());
+    return {.store = context_.store,
+            .number = collection_.number(),
+            .config = collection_.config(),
+            .generation = generation,
+            .checkpoint = collection_.info().checkpoint_lsn,
+            .last = collection_.last_lsn(),
+            .snapshot = context_.store.snapshot()};
+  }
+
+  // REQUIRES: the commit mutex is held. Waits until what was committed is applied.
+  void quiesce() const {
+    while (collection_.window().mark().lsn < collection_.last_lsn()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  Status confirm_and_mend(const Findings& suspects, CheckReport& report) {
+    quiesce();
+    const std::shared_ptr<Generation> generation = collection_.generation();
+    // Between two audits an insertion may leave a node without a way to it; that is no damage, and mended as always.
+    if (!suspects.reach.empty() && collection_.audit_due()) {
+      relink_unreachable(generation->graph());
+      collection_.set_audited(collection_.last_lsn());
+    }
+    Checker confirmed(target(*generation));
+    VS_RETURN_IF_ERROR(confirmed.confirm(suspects, options_, progress_));
+    const Findings& findings = confirmed.findings();
+    report.problems = findings.texts;
+    report.problems_found = report.problems_left = findings.count;
+    report.recall = confirmed.recall();
+    if (!options_.repair || findings.empty()) return {};
+
+    for (const Problem& problem : findings.texts) {
+      spdlog::warn("repairing collection={} kind={} detail='{}'", collection_.name(), problem.kind, problem.detail);
+    }
+    VS_RETURN_IF_ERROR(mend(findings, *generation, report));
+    // What remains is found by looking at everything again.
+    Checker again(target(*collection_.generation()));
+    VS_RETURN_IF_ERROR(again.look(options_, progress_));
+    report.problems = again.findings().texts;
+    report.problems_left = again.findings().count;
+    report.recall = again.recall();
+    spdlog::info("repaired collection={} mended={} rebuilt={} problems_left={}", collection_.name(), report.repaired,
+                 report.rebuilt, report.problems_left);
+    return {};
+  }
+
+  Status mend(const Findings& findings, Generation& generation, CheckReport& report) {
+    if (findings.rebuild) {
+      VS_RETURN_IF_ERROR(rebuild());
+      report.rebuilt = true;
+      report.repaired = findings.count;
+    } else {
+      report.repaired += findings.liveness.size() + findings.vectors.size() + findings.links.size();
+      for (const Slot slot : findings.liveness) VS_RETURN_IF_ERROR(mend_liveness(generation, slot));
+      for (const Slot slot : findings.vectors) VS_RETURN_IF_ERROR(mend_vector(generation, slot));
+      if (!findings.links.empty()) {
+        for (const Slot slot : scrub_links(generation.graph()).damaged) generation.graph().insert(slot);
+      }
+      // A node's links were chosen by the vector that was wrong.
+      for (const Slot slot : findings.vectors) generation.graph().insert(slot);
+      report.repaired += relink_unreachable(generation.graph());
+      VS_RETURN_IF_ERROR(generation.sync());
+    }
+    if (findings.stale.empty()) return {};
+    Store::Batch batch(context_.store);
+    for (const Lsn lsn : findings.stale) batch.delete_record(collection_.number(), lsn);
+    report.repaired += findings.stale.size();
+    return context_.store.write(batch, true);
+  }
+
+  Status mend_liveness(Generation& generation, Slot slot) {
+    VS_ASSIGN_OR_RETURN(const auto current, context_.store.find_id(collection_.number(), generation.id(slot)));
+    if (current != generation.lsn(slot)) {
+      generation.set_flag(slot, Row::kDead);
+      generation.graph().retract(slot);
+      return {};
+    }
+    generation.clear_flag(slot, Row::kDead | Row::kUnlinked);
+    generation.graph().insert(slot);
+    generation.graph().publish(slot);
+    return {};
+  }
+
+  Status mend_vector(Generation& generation, Slot slot) {
+    VS_ASSIGN_OR_RETURN(const std::string value,
+                        context_.store.get_record(collection_.number(), generation.lsn(slot)));
+    VS_ASSIGN_OR_RETURN(const Record record, decode_record(value, collection_.config().dim));
+    std::vector<float> vector = decode_vector(record.vector);
+    if (collection_.config().metric == Metric::kCosine) normalize(vector);
+    generation.rewrite_vector(slot, vector);
+    return {};
+  }
+
+  // The same code as recovery's, from the whole log into a new generation.
+  Status rebuild() {
+    CollectionInfo info;
+    {
+      std::lock_guard<std::mutex> lock(collection_.info_mutex());
+      info = collection_.info();
+    }
+    const std::string old_directory = generation_identity(context_.directory, info).directory;
+    ++info.generation;
+    VS_ASSIGN_OR_RETURN(
+        std::shared_ptr<Generation> generation,
+        Generation::create(context_.file_system, generation_identity(context_.directory, info), info.config));
+    Replay replay(context_, collection_.name(), info, *generation, &progress_);
+    VS_RETURN_IF_ERROR(replay.read({}, [](Lsn, const Record&) {}));
+    const auto linked = replay.link({});
+    if (!linked.ok()) return linked.status();
+    relink_unreachable(generation->graph());
+    VS_RETURN_IF_ERROR(generation->sync());
+
+    info.checkpoint_lsn = collection_.last_lsn();
+    info.slots = generation->graph().slot_count();
+    Store::Batch batch(context_.store);
+    batch.put_info(collection_.name(), info);
+    for (const Lsn lsn : collection_.window().take_superseded(info.checkpoint_lsn)) {
+      batch.delete_record(info.number, lsn);
+    }
+    if (Status written = context_.store.write(batch, true); !written.ok()) {
+      context_.queue.fail(written);
+      return written;
+    }
+    {
+      std::lock_guard<std::mutex> lock(collection_.info_mutex());
+      collection_.info() = info;
+    }
+    collection_.window().reset({info.checkpoint_lsn, info.slots});
+    collection_.set_generation(std::move(generation));
+    collection_.set_audited(info.checkpoint_lsn);
+    return context_.file_system.remove_all(old_directory);
+  }
+
+  const StorageContext& context_;
+  CollectionImpl& collection_;
+  const CheckOptions options_;
+  Progress& progress_;
+};
+
+}  // namespace
+
+Result<CheckReport> check_collection(const StorageContext& context, CollectionImpl& collection,
+                                     const CheckOptions& options, std::mutex& checkpoint_mutex, Progress& progress) {
+  return Repair(context, collection, options, progress).run(checkpoint_mutex);
+}
+
+}  // namespace vs::storage
