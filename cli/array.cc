@@ -96,7 +96,13 @@ Result<Array> Array::open(const std::string& path, ArrayFormat format) {
   if (!header.ok()) return named(path, header.status());
   uint64_t bytes = header->element.bytes;
   bool overflow = false;
-  for (uint64_t extent : header->shape) overflow |= __builtin_mul_overflow(bytes, extent, &bytes);
+  bool empty = false;
+  for (uint64_t extent : header->shape) {
+    // Dimensions behind a zero are multiplied, too: columns() is their product without it.
+    overflow |= __builtin_mul_overflow(bytes, std::max<uint64_t>(extent, 1), &bytes);
+    empty |= extent == 0;
+  }
+  if (empty) bytes = 0;
   overflow |= __builtin_add_overflow(bytes, header->data_offset, &bytes);
   if (overflow) return named(path, {Code::kTooLarge, "the header's dimensions multiply to more than 2^64 bytes"});
   if (Status status = content->expect(bytes); !status.ok()) return named(path, status);

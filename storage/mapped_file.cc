@@ -82,6 +82,10 @@ Result<MappedFile> MappedFile::open(FileSystem& file_system, const std::string& 
     return Status{Code::kCorrupt, path + ": " + std::to_string(size) + " bytes are less than the header's " +
                                       std::to_string(kHeaderBytes)};
   }
+  if (size - kHeaderBytes > reserve) {
+    return Status{Code::kCorrupt, path + ": " + std::to_string(size) + " bytes are more than the " +
+                                      std::to_string(kHeaderBytes + reserve) + " that it can have"};
+  }
   VS_RETURN_IF_ERROR(read_header(*file, identity, path));
   VS_ASSIGN_OR_RETURN(auto region, file->map(kHeaderBytes + reserve));
   return MappedFile(file_system, path, std::move(file), std::move(region), size - kHeaderBytes, reserve);

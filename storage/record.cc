@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace vs::storage {
@@ -46,6 +47,15 @@ bool from_hex(std::string_view text, Uuid& uuid) {
     if (high < 0 || low < 0) return false;
     uuid[i] = static_cast<uint8_t>(high << 4 | low);
   }
+  return true;
+}
+
+// False if it is no number that fits: get<T>() cuts a larger one, drops a fraction and takes true for 1.
+template <class T>
+bool take_number(const nlohmann::json& json, const char* key, T& out) {
+  const nlohmann::json& value = json.at(key);
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > std::numeric_limits<T>::max()) return false;
+  out = value.get<T>();
   return true;
 }
 
@@ -122,7 +132,8 @@ Result<Lsn> decode_lsn(std::string_view value) {
 
 std::vector<float> decode_vector(std::string_view bytes) {
   std::vector<float> vector(bytes.size() / sizeof(float));
-  std::memcpy(vector.data(), bytes.data(), vector.size() * sizeof(float));
+  // A record of a deletion has none, and memcpy() takes no null pointer.
+  if (!vector.empty()) std::memcpy(vector.data(), bytes.data(), vector.size() * sizeof(float));
   return vector;
 }
 
@@ -152,23 +163,36 @@ Result<CollectionInfo> decode_info(std::string_view name, std::string_view value
   try {
     const auto json = nlohmann::json::parse(value);
     CollectionInfo info;
-    info.number = CollectionNumber{json.at("number").get<uint32_t>()};
+    CollectionConfig& config = info.config;
+    uint32_t number = 0;
+    uint64_t seed = 0;
+    const char* wrong = nullptr;
+    const auto take = [&](const char* key, auto& out) {
+      if (!take_number(json, key, out)) wrong = key;
+    };
+    take("number", number);
+    take("dim", config.dim);
+    take("m", config.m);
+    take("ef_construction", config.ef_construction);
+    take("ef_search", config.ef_search);
+    take("seed", seed);
+    take("generation", info.generation);
+    take("checkpoint_lsn", info.checkpoint_lsn.value);
+    take("slots", info.slots);
+    if (wrong != nullptr) return corrupt(std::string(wrong) + " is no number, or one out of range");
+    // The keys of a collection end where those of the next number would begin.
+    if (number == 0 || number == std::numeric_limits<uint32_t>::max()) return corrupt("number");
     if (!from_hex(json.at("uuid").get<std::string>(), info.uuid)) return corrupt("uuid");
     const auto metric = metric_from_name(json.at("metric").get<std::string>());
     if (!metric) return corrupt("metric");
     if (json.at("codes") != "none") return corrupt("codes of a later version");
-    info.config = {.dim = json.at("dim").get<uint32_t>(),
-                   .metric = *metric,
-                   .m = json.at("m").get<uint32_t>(),
-                   .ef_construction = json.at("ef_construction").get<uint32_t>(),
-                   .ml = json.at("ml").get<double>(),
-                   .ef_search = json.at("ef_search").get<uint32_t>(),
-                   .seed = json.at("seed").get<uint64_t>(),
-                   .codes = Codes::kNone};
-    info.generation = json.at("generation").get<uint64_t>();
-    info.checkpoint_lsn = Lsn{json.at("checkpoint_lsn").get<uint64_t>()};
-    info.slots = json.at("slots").get<uint32_t>();
-    VS_ASSIGN_OR_RETURN(info.config, complete_config(info.config));
+    info.number = CollectionNumber{number};
+    config.metric = *metric;
+    config.ml = json.at("ml").get<double>();
+    config.seed = seed;
+    auto completed = complete_config(info.config);
+    if (!completed.ok()) return corrupt(completed.status().message());
+    info.config = *std::move(completed);
     return info;
   } catch (const nlohmann::json::exception& e) {
     return corrupt(e.what());
