@@ -24,6 +24,8 @@ class JournalPriority : public spdlog::custom_flag_formatter {
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JournalPriority>(); }
 };
 
+}  // namespace
+
 // The variable is inherited by whatever a service starts, so it counts only if stderr is the stream that it names.
 bool logs_to_journal() {
   const char* const stream = std::getenv("JOURNAL_STREAM");
@@ -31,8 +33,6 @@ bool logs_to_journal() {
   return stream != nullptr && ::fstat(STDERR_FILENO, &status) == 0 &&
          stream == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
 }
-
-}  // namespace
 
 void set_up_log(std::string_view level) {
   auto logger = std::make_shared<spdlog::logger>("vsd", std::make_shared<spdlog::sinks::stderr_sink_mt>());

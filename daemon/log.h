@@ -9,4 +9,7 @@ namespace vs::daemon {
 // clock of its own. REQUIRES: `level` is one of those that the configuration takes.
 void set_up_log(std::string_view level);
 
+// Whether stderr is the journal's stream, so that lines begin with a priority instead of time and level.
+bool logs_to_journal();
+
 }  // namespace vs::daemon

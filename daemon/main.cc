@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "daemon/bus_error.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -111,6 +112,7 @@ int serve(const Config& config) {
 }
 
 int start(const std::vector<std::string>& arguments) {
+  install_bus_error_handler(logs_to_journal());
   const auto startup = load_config(arguments, [](const char* name) { return std::getenv(name); });
   if (!startup.ok()) {
     std::fprintf(stderr, "vsd: %s\n", startup.status().message().c_str());

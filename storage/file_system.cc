@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "storage/mapped_regions.h"
+
 namespace vs::storage {
 namespace {
 
@@ -28,7 +30,8 @@ Status error(int number, const std::string& call, const std::string& path) {
 
 class PosixRegion final : public MappedRegion {
  public:
-  PosixRegion(ipc::mapped_region region, std::string path) : region_(std::move(region)), path_(std::move(path)) {}
+  PosixRegion(ipc::mapped_region region, std::string path)
+      : region_(std::move(region)), path_(std::move(path)), entry_(region_.get_address(), region_.get_size(), path_) {}
   std::byte* data() const override { return static_cast<std::byte*>(region_.get_address()); }
   Status sync(uint64_t bytes) override {
     if (region_.flush(0, bytes, false)) return {};
@@ -38,6 +41,7 @@ class PosixRegion final : public MappedRegion {
  private:
   ipc::mapped_region region_;
   std::string path_;
+  MappedRegionEntry entry_;  // the last member, so that it goes before the mapping does
 };
 
 class PosixFile final : public File {

@@ -105,6 +105,8 @@ Status MappedFile::ensure(uint64_t bytes, Space space) {
                                 " bytes would leave less than " + std::to_string(space.reserve) + " of " +
                                 std::to_string(free) + " free; make room on the disk, nothing was changed"};
   }
+  // Growing would fill what was cut off with zeros, and nobody would notice.
+  VS_RETURN_IF_ERROR(check_not_cut(capacity_));
   VS_RETURN_IF_ERROR(file_->allocate(kHeaderBytes + wanted));
   capacity_ = wanted;
   return {};
@@ -128,7 +130,17 @@ Status MappedFile::verify(const FileIdentity& identity) const {
 
 Status MappedFile::sync(uint64_t bytes) {
   VS_RETURN_IF_ERROR(region_->sync(kHeaderBytes + bytes));
-  return file_->sync();  // the size, which msync does not write
+  VS_RETURN_IF_ERROR(file_->sync());  // the size, which msync does not write
+  // msync passes over pages that the file no longer has.
+  return check_not_cut(bytes);
+}
+
+Status MappedFile::check_not_cut(uint64_t bytes) const {
+  VS_ASSIGN_OR_RETURN(const uint64_t size, file_->size());
+  if (size >= kHeaderBytes + bytes) return {};
+  return {Code::kCorrupt, path_ + " has " + std::to_string(size) + " bytes, " + std::to_string(kHeaderBytes + bytes) +
+                              " were expected: another program cut it while vsd used it; start vsd again to rebuild "
+                              "the collection"};
 }
 
 }  // namespace vs::storage

@@ -51,8 +51,8 @@ class MappedFile {
   uint64_t reserve() const { return reserve_; }
 
   // Makes at least `bytes` of elements usable, new ones zero. Grows by an eighth or more, so that appending costs
-  // little. Leaves `space.reserve` bytes of the disk free. Errors: kNoSpace, kLimit (more than the reserve), kIoError;
-  // then the file is as before.
+  // little. Leaves `space.reserve` bytes of the disk free. Errors: kNoSpace, kLimit (more than the reserve), kIoError,
+  // kCorrupt (another program cut the file); then the file is as before.
   struct Space {
     const std::string& directory;
     uint64_t reserve;
@@ -63,9 +63,12 @@ class MappedFile {
   // Reads the header and the size again. Errors: kCorrupt (says what is wrong), kIoError.
   Status verify(const FileIdentity& identity) const;
   // Brings the first `bytes` of elements to the disk. May run beside ensure(), with a capacity() that was read before.
+  // Errors: kIoError, kCorrupt (another program cut the file).
   Status sync(uint64_t bytes);
 
  private:
+  // kCorrupt if the file is shorter than `bytes` of elements need.
+  Status check_not_cut(uint64_t bytes) const;
   MappedFile(FileSystem& file_system, std::string path, std::unique_ptr<File> file,
              std::unique_ptr<MappedRegion> region, uint64_t capacity, uint64_t reserve);
 
