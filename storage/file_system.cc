@@ -125,13 +125,17 @@ class PosixFile final : public File {
 
 class PosixLock final : public DirectoryLock {
  public:
-  explicit PosixLock(int descriptor) : descriptor_(descriptor) {}
+  PosixLock() = default;
   PosixLock(const PosixLock&) = delete;
   PosixLock& operator=(const PosixLock&) = delete;
-  ~PosixLock() override { ::close(descriptor_); }
+  ~PosixLock() override {
+    for (const int descriptor : {file, directory}) {
+      if (descriptor >= 0) ::close(descriptor);
+    }
+  }
 
- private:
-  int descriptor_;
+  int directory = -1;
+  int file = -1;
 };
 
 class PosixFileSystem final : public FileSystem {
@@ -187,21 +191,36 @@ class PosixFileSystem final : public FileSystem {
     return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
   }
 
+  // The file is what an administrator sees. But a lock file may be taken for a stale one and removed, and then another
+  // vsd would make and lock a new one: so the directory is locked, too, and first.
   Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path, Access access) override {
     const bool shared = access == Access::kReadOnly;
-    const int descriptor = ::open(path.c_str(), (shared ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, 0600);
-    if (descriptor < 0) return error(errno, "open", path);
-    if (::flock(descriptor, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
-      const int number = errno;
-      ::close(descriptor);
-      if (number != EWOULDBLOCK) return error(number, "flock", path);
-      return Status{Code::kBusy, "another vsd uses this data directory (it holds " + path +
-                                     "); stop it, or give this one a directory of its own with --data-dir"};
-    }
-    return std::unique_ptr<DirectoryLock>(std::make_unique<PosixLock>(descriptor));
+    const std::string parent = std::filesystem::path(path).parent_path().string();
+    auto held = std::make_unique<PosixLock>();
+    VS_RETURN_IF_ERROR(
+        open_and_lock(held->directory, parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY, shared, path));
+    const Status file = open_and_lock(held->file, path, shared ? O_RDONLY : O_RDWR | O_CREAT, shared, path);
+    if (!file.ok() && !(shared && file.code() == Code::kNotFound)) return file;
+    return std::unique_ptr<DirectoryLock>(std::move(held));
   }
 
  private:
+  static Status open_and_lock(int& descriptor, const std::string& path, int flags, bool shared,
+                              const std::string& lock_path) {
+    descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
+    if (descriptor < 0) {
+      const int number = errno;
+      const Status status = error(number, "open", path);
+      if (number != EACCES && number != EPERM && number != EROFS) return status;
+      return {status.code(), status.message() + "; vsd, run by user " + std::to_string(::geteuid()) + ", has to " +
+                                 (shared ? "read" : "read and write") + " the data directory and all that is in it"};
+    }
+    if (::flock(descriptor, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return {};
+    if (errno != EWOULDBLOCK) return error(errno, "flock", path);
+    return {Code::kBusy, "another vsd uses this data directory (it holds " + lock_path +
+                             "); stop it, or give this one a directory of its own with --data-dir"};
+  }
+
   static Result<std::unique_ptr<File>> open_with(const std::string& path, int flags, Access access) {
     const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
     if (descriptor < 0) return error(errno, "open", path);
