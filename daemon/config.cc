@@ -87,6 +87,11 @@ class Layers {
 
   // REQUIRES: `key` is one of the table's.
   Status apply(std::string_view key, std::string_view value, const std::string& origin) {
+    // Of a path the system would take what stands before a NUL; and all values are printed and logged.
+    if (std::any_of(value.begin(), value.end(),
+                    [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; })) {
+      return bad(origin + ": " + std::string(key) + " must have no control characters, got " + excerpt(value));
+    }
     const auto rules = option_rules();
     for (size_t i = 0; i < rules.size(); ++i) {
       if (rules[i].key != key) continue;
@@ -260,7 +265,8 @@ Result<Startup> load_config(const std::vector<std::string>& arguments, const Env
 std::string describe(const std::vector<Setting>& settings) {
   std::string out;
   for (const Setting& setting : settings) {
-    const std::string line = std::string(setting.key) + " = " + setting.value;
+    // Behind a space a '#' would begin a comment.
+    const std::string line = std::string(setting.key) + (setting.value.starts_with('#') ? " =" : " = ") + setting.value;
     out += line + std::string(line.size() < 44 ? 44 - line.size() : 1, ' ') + " # " + setting.origin + "\n";
   }
   return out;
