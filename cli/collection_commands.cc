@@ -4,6 +4,7 @@
 #include <chrono>
 #include <iostream>
 
+#include "cli/arguments.h"
 #include "cli/commands.h"
 
 namespace vs::cli {
@@ -132,7 +133,7 @@ void add_create(CLI::App& app, Context& context) {
   add_name(*command, options->name);
   command->add_option("--dim", options->dim, "Numbers in a vector")
       ->required()
-      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kDimMax}));
+      ->check(whole_number(1, limits::kDimMax));
   add_create_options(*command, options->settings);
   command->footer("Examples:\n  vsctl create fashion --dim 784\n  vsctl create words --dim 300 --metric cosine --m 24");
   set_action(*command, context,

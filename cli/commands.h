@@ -20,7 +20,7 @@ void add_eval_command(CLI::App& app, Context& context);
 
 // NAME, checked.
 void add_name(CLI::App& command, std::string& name);
-void add_scale(CLI::App& command, std::string& scale);
+CLI::Option* add_scale(CLI::App& command, std::string& scale);
 // Makes `run` what the program does when the command is given.
 void set_action(CLI::App& command, Context& context, std::function<Exit()> run);
 
@@ -32,6 +32,7 @@ struct CreateOptions {
   std::optional<std::string> ml;
   std::optional<uint64_t> ef_search;
   std::optional<uint64_t> seed;
+  std::optional<std::string> codes;
 
   // {"metric", "l2"}, … with the names of the protocol.
   std::vector<std::pair<std::string, std::string>> given() const;

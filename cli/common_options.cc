@@ -1,3 +1,4 @@
+#include "cli/arguments.h"
 #include "cli/array.h"
 #include "cli/commands.h"
 #include "cli/scale.h"
@@ -11,8 +12,8 @@ void add_name(CLI::App& command, std::string& name) {
   });
 }
 
-void add_scale(CLI::App& command, std::string& scale) {
-  command.add_option("--scale", scale, "Factor for the file's values: a number or a fraction such as 1/255")
+CLI::Option* add_scale(CLI::App& command, std::string& scale) {
+  return command.add_option("--scale", scale, "Factor for the file's values: a number or a fraction such as 1/255")
       ->check([](const std::string& text) { return parse_scale(text).status().message(); })
       ->capture_default_str();
 }
@@ -32,6 +33,7 @@ std::vector<std::pair<std::string, std::string>> CreateOptions::given() const {
   if (ml) out.emplace_back("ml", *ml);
   add_number("ef_search", ef_search);
   add_number("seed", seed);
+  if (codes) out.emplace_back("codes", *codes);
   return out;
 }
 
@@ -46,22 +48,27 @@ void add_create_options(CLI::App& command, CreateOptions& options) {
     return metric_from_name(text) ? std::string() : "expected l2, cosine or dot; got '" + text + "'";
   });
   command.add_option("--m", options.m, "Links a layer, twice as many on layer 0 (default 16)")
-      ->check(CLI::Range(uint64_t{limits::kMMin}, uint64_t{limits::kMMax}));
+      ->check(whole_number(limits::kMMin, limits::kMMax));
   command.add_option("--ef-construction", options.ef_construction, "Candidates on insertion (default 200)")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kEfConstructionMax}));
-  command.add_option("--ml", options.ml, "Level multiplier (default 1/ln m)")->check(CLI::PositiveNumber);
+      ->check(whole_number(1, limits::kEfConstructionMax));
+  command.add_option("--ml", options.ml, "Level multiplier (default 1/ln m)")
+      ->check(finite_number(/*above_zero=*/true));
   command.add_option("--ef-search", options.ef_search, "Candidates of a search that names no ef (default 64)")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kEfMax}));
-  command.add_option("--seed", options.seed, "Seed of the levels, for graphs that can be built again (default random)");
+      ->check(whole_number(1, limits::kEfMax));
+  command.add_option("--seed", options.seed, "Seed of the levels, for graphs that can be built again (default random)")
+      ->check(whole_number(0));
+  command.add_option("--codes", options.codes, "Compact codes that a search reads instead of vectors: none or sq8")
+      ->check(CLI::IsMember({"none", "sq8"}));
 }
 
 void add_vector_options(CLI::App& command, VectorOptions& options) {
   auto* vector = command.add_option("--vector", options.vector, "Numbers with commas, a JSON array, or f32:BASE64");
   auto* file = command.add_option("--file", options.file, "IDX or NPY file, plain or gzip, that holds the vector");
-  auto* row = command.add_option("--row", options.row, "Its row, from 0 (default 0)");
+  auto* row = command.add_option("--row", options.row, "Its row, from 0 (default 0)")->check(whole_number(0));
   vector->excludes(file);
   row->needs(file);
-  add_scale(command, options.scale);
+  // A vector that is given as numbers is meant as it stands.
+  add_scale(command, options.scale)->needs(file);
 }
 
 Result<std::vector<float>> read_vector(const VectorOptions& options) {

@@ -5,11 +5,11 @@
 #include <chrono>
 #include <cmath>
 #include <mutex>
-#include <thread>
 
 #include "cli/client.h"
 #include "cli/points.h"
 #include "cli/progress.h"
+#include "cli/threads.h"
 
 namespace vs::cli {
 namespace {
@@ -55,10 +55,9 @@ class Runner {
       clients.push_back(*std::move(client));
     }
     const auto start = Clock::now();
-    std::vector<std::thread> threads;
-    threads.reserve(clients.size());
-    for (Client& client : clients) threads.emplace_back([this, &client] { work(client); });
-    for (std::thread& thread : threads) thread.join();
+    run_threads(
+        clients.size(), [this, &clients](size_t i) { work(clients[i]); },
+        [this](const Status& status) { stop(status, false); });
     run_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
     std::sort(run_.latencies_ms.begin(), run_.latencies_ms.end());
   }

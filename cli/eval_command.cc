@@ -1,3 +1,4 @@
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/eval.h"
 
@@ -63,6 +64,10 @@ Exit eval(Context& context, const EvalOptions& options) {
   const auto stats = context.call("STATS " + options.name);
   if (!stats) return context.exit();
   if (const Status status = check_dimension(parse_json(*stats), *file); !status.ok()) return context.fail(status);
+  if (parse_json(*stats).value("live", ordered_json()) == 0)
+    return context.fail({Code::kBadRequest, "'" + options.name +
+                                                "' has no points, so there is no recall to measure; add some with "
+                                                "`vsctl import` first"});
   const auto queries = encode_queries(*file, *scale, options.limit);
   if (!queries.ok()) return context.fail(queries.status());
   if (queries->vectors.empty())
@@ -117,16 +122,15 @@ void add_eval_command(CLI::App& app, Context& context) {
   command->add_option("--queries", options->queries, "IDX or NPY file of query vectors")->required();
   command->add_option("--truth", options->truth,
                       "NPY file with the true neighbours' row numbers (default: exact search on the daemon first)");
-  command->add_option("-k", options->k, "Neighbours")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kKMax}))
-      ->capture_default_str();
+  command->add_option("-k", options->k, "Neighbours")->check(whole_number(1, limits::kKMax))->capture_default_str();
   command->add_option("--ef", options->ef, "Values of ef, with commas (default 16,32,64,128)")
       ->delimiter(',')
-      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kEfMax}));
-  command->add_option("--limit", options->limit, "Only the first so many queries (default all)");
+      ->check(whole_number(1, limits::kEfMax));
+  command->add_option("--limit", options->limit, "Only the first so many queries (default all)")
+      ->check(whole_number(1));
   add_scale(*command, options->scale);
   command->add_option("--connections", options->connections, "Connections that search at the same time")
-      ->check(CLI::Range(1u, 256u))
+      ->check(whole_number(1, 256))
       ->capture_default_str();
   command->footer(
       "An ef below k searches as if it were k. Latency is from sending a query to having its whole reply.\n\n"

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "cli/arguments.h"
 #include "cli/commands.h"
 
 namespace {
@@ -31,10 +32,11 @@ void add_global_options(CLI::App& app, vs::cli::Layer& flags) {
 // The messages of CLI11, in this program's form.
 std::string usage_message(const CLI::App* app, const CLI::Error& error) {
   if (app->get_subcommands().empty() && !app->remaining().empty())
-    return "vsctl: there is no command '" + app->remaining().front() + "'; see `vsctl --help`\n";
+    return "vsctl: there is no command '" + vs::cli::reveal_brackets_in(app->remaining().front()) +
+           "'; see `vsctl --help`\n";
   std::string command = "vsctl";
   for (const CLI::App* chosen : app->get_subcommands()) command += " " + chosen->get_name();
-  return std::string("vsctl: ") + error.what() + "; see `" + command + " --help`\n";
+  return "vsctl: " + vs::cli::reveal_brackets_in(error.what()) + "; see `" + command + " --help`\n";
 }
 
 Exit run(int argc, char** argv) {
@@ -53,7 +55,8 @@ Exit run(int argc, char** argv) {
   vs::cli::add_eval_command(app, context);
   vs::cli::add_export_command(app, context);
   try {
-    app.parse(argc, argv);
+    vs::cli::reveal_brackets(app);
+    app.parse(vs::cli::hide_brackets(argc, argv));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? Exit::kOk : Exit::kUsage;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/arguments.h"
 #include "cli/array.h"
 #include "cli/commands.h"
 #include "cli/points.h"
@@ -185,13 +186,12 @@ void add_query_command(CLI::App& app, Context& context) {
                  ->check([](const std::string& text) { return protocol::validate_id(text).message(); });
   add_vector_options(*command, options->vector);
   id->excludes("--vector")->excludes("--file");
-  command->add_option("-k", options->k, "Neighbours")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kKMax}))
-      ->capture_default_str();
+  command->add_option("-k", options->k, "Neighbours")->check(whole_number(1, limits::kKMax))->capture_default_str();
   command->add_option("--ef", options->ef, "Candidates: more find better neighbours, slower (default the collection's)")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{limits::kEfMax}));
+      ->check(whole_number(1, limits::kEfMax));
   command->add_flag("--exact", options->exact, "Compare with every point");
-  command->add_option("--radius", options->radius, "Only neighbours at this distance or nearer");
+  command->add_option("--radius", options->radius, "Only neighbours at this distance or nearer")
+      ->check(finite_number());
   command->add_flag("--explain", options->explain, "Show what the search did");
   command->add_option("--picture", options->picture, "Draw the query and its neighbours as a PNG file")
       ->check(check_picture);
