@@ -71,7 +71,7 @@ void Context::print_fields(std::string_view json) const {
   print(fields_table(parse_json(json), format() == Format::kTable), json);
 }
 
-void Context::note(const std::string& text) const { std::fprintf(stderr, "vsctl: %s\n", text.c_str()); }
+void Context::note(const std::string& text) const { std::fprintf(stderr, "vsctl: %s\n", printable(text).c_str()); }
 
 std::string cell_text(const ordered_json& value, bool short_numbers) {
   constexpr auto kReplace = ordered_json::error_handler_t::replace;

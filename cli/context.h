@@ -38,7 +38,7 @@ class Context {
   void print(const Table& table, std::string_view json) const;
   // A JSON object as two columns; nested names are joined by dots.
   void print_fields(std::string_view json) const;
-  // A message, to stderr.
+  // A message, to stderr; printable().
   void note(const std::string& text) const;
 
  private:

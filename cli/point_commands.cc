@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/points.h"
 
@@ -50,7 +51,7 @@ Exit add(Context& context, const AddOptions& options) {
   }
   const ordered_json json = parse_json(*reply);
   const bool created = !json.is_object() || json.value("created", ordered_json(true)) == true;
-  context.print((created ? "added " : "replaced ") + options.id + "\n");
+  context.print((created ? "added " : "replaced ") + printable(options.id) + "\n");
   return Exit::kOk;
 }
 
@@ -119,11 +120,13 @@ Exit remove(Context& context, const DeleteOptions& options) {
   for (const auto& id : missing)
     context.note("no point '" + cell_text(id, false) + "' in " + options.name + "; it was not deleted");
   const ordered_json deleted = json.is_object() ? json.value("deleted", ordered_json(0)) : ordered_json(0);
-  if (deleted == 0 && !missing.empty()) return Exit::kNotFound;
-  if (context.format() == Format::kTable)
-    context.print("deleted " + cell_text(deleted, false) + "\n");
-  else
+  const bool none = deleted == 0 && !missing.empty();
+  // In a table "deleted 0" would say less than the lines above.
+  if (context.format() != Format::kTable)
     context.print_fields(*reply);
+  else if (!none)
+    context.print("deleted " + cell_text(deleted, false) + "\n");
+  if (none) return Exit::kNotFound;
   return missing.empty() ? Exit::kOk : Exit::kPartly;
 }
 
@@ -145,13 +148,16 @@ struct ScanOptions {
 };
 
 std::string check_with(const std::string& text) {
-  std::string_view left = text;
-  while (!left.empty()) {
-    const size_t end = std::min(left.find(','), left.size());
-    const std::string_view word = left.substr(0, end);
-    if (word != "vector" && word != "attributes" && word != "links" && word != "none")
-      return "expected vector, attributes and links, with commas, or none; got '" + text + "'";
-    left.remove_prefix(std::min(end + 1, left.size()));
+  if (text == "none") return {};
+  // The comma at the end is the last word's.
+  const std::string words = text + ",";
+  for (size_t begin = 0; begin < words.size();) {
+    const size_t end = words.find(',', begin);
+    const std::string word = words.substr(begin, end - begin);
+    if (word != "vector" && word != "attributes" && word != "links")
+      return "expected one or more of vector, attributes and links, with commas between them, or none alone; got '" +
+             text + "'";
+    begin = end + 1;
   }
   return {};
 }
@@ -174,11 +180,18 @@ class ScanPrinter {
       }
       return;
     }
-    Table table(columns());
+    const bool is_table = context_.format() == Format::kTable;
+    Table table(columns(), /*header=*/first_ || !is_table);
     for (const PointData& point : points) table.add(row(point));
-    if (context_.format() == Format::kTable) return context_.print(table.text());
-    const std::string csv = table.csv();
-    context_.print(first_ ? csv : csv.substr(csv.find('\n') + 1));
+    if (is_table) {
+      // A later page goes on below the earlier ones, in their columns as far as its values fit in.
+      table.widen(widths_);
+      widths_ = table.widths();
+      context_.print(table.text());
+    } else {
+      const std::string csv = table.csv();
+      context_.print(first_ ? csv : csv.substr(csv.find('\n') + 1));
+    }
     first_ = false;
   }
 
@@ -208,6 +221,7 @@ class ScanPrinter {
   const bool attributes_;
   const bool vector_;
   const bool links_;
+  std::vector<size_t> widths_;
   bool first_ = true;
 };
 
@@ -219,7 +233,7 @@ Exit scan(Context& context, const ScanOptions& options) {
   uint64_t left = options.all ? UINT64_MAX : options.limit;
   for (;;) {
     std::string request = "SCAN " + options.name + " limit=" + std::to_string(std::min(left, kPage));
-    if (options.with != "none" && !options.with.empty()) request += " with=" + options.with;
+    if (options.with != "none") request += " with=" + options.with;
     if (!cursor.is_null()) request += " cursor=" + protocol::quote_word(cell_text(cursor, false));
     const auto reply = context.call(request);
     if (!reply) return context.exit();
@@ -239,7 +253,7 @@ void add_scan(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("scan", "List points, oldest change first");
   add_name(*command, options->name);
   command->add_option("--limit", options->limit, "So many points at most")
-      ->check(CLI::Range(uint64_t{1}, UINT64_MAX))
+      ->check(whole_number(1))
       ->capture_default_str();
   command->add_option("--cursor", options->cursor, "Go on where an earlier scan stopped");
   command->add_flag("--all", options->all, "All points to the end")->excludes("--limit");

@@ -6,11 +6,9 @@ import json
 import os
 import pathlib
 import pty
-import socket
 import struct
 import subprocess
 import tempfile
-import threading
 
 import harness
 
@@ -122,78 +120,6 @@ class CollectionCommands(VsctlTest):
             self.assertEqual(process.stderr.read(), b"")
 
 
-class Usage(VsctlTest):
-    def test_help_and_version(self):
-        self.assertRegex(harness.vsctl("--version", check=True).stdout, r"^vsctl \d+\.\d+\.\d+\n$")
-        overview = harness.vsctl("--help", check=True).stdout
-        for command in ("ping info list stats create drop checkpoint add get delete scan query import export eval").split():
-            self.assertRegex(overview, rf"(?m)^  {command} ")
-            text = harness.vsctl(command, "--help", check=True).stdout
-            self.assertRegex(text, rf"Examples?:\n +vsctl {command}")
-
-    def test_wrong_usage(self):
-        for arguments in ([], ["nonsense"], ["--nonsense", "list"], ["stats"], ["stats", ".hidden"], ["stats", "a/b"],
-                          ["create", "x"], ["create", "x", "--dim", "0"], ["create", "x", "--dim", "65536"],
-                          ["create", "x", "--dim", "2", "--metric", "cubic"], ["create", "x", "--dim", "2", "--m", "1"],
-                          ["create", "x", "--dim", "2", "--ml", "-1"], ["query", "x"],
-                          ["query", "x", "--id", "1", "-k", "0"], ["query", "x", "--id", "1", "-k", "10001"],
-                          ["query", "x", "--id", "1", "--vector", "1"], ["query", "x", "--row", "1"],
-                          ["query", "x", "--vector", "1,b"], ["query", "x", "--vector", "[1"],
-                          ["query", "x", "--id", "1", "--ef", "abc"], ["query", "x", "--id", "1", "--picture", "a.gif"],
-                          ["query", "x", "--id", "1\n2"], ["query", "x", "--vector", "1", "--scale", "1/0"],
-                          ["add", "x", "1"], ["add", "x", "1", "--vector", "1", "--if", "maybe"],
-                          ["add", "x", "1", "--vector", "1", "--attributes", "[1]"],
-                          ["add", "x", "1", "--vector", "1", "--attributes", "{"], ["get", "x"], ["get", "x", ""],
-                          ["delete", "x"], ["scan", "x", "--limit", "0"], ["scan", "x", "--with", "pixels"],
-                          ["scan", "x", "--all", "--limit", "3"], ["import", "x"], ["import", "x", "f", "--format", "csv"],
-                          ["import", "x", "f", "--connections", "0"], ["export", "x", "d"],
-                          ["export", "x", "d", "--format", "xml"], ["eval", "x"], ["list", "--output", "xml"]):
-            with self.subTest(arguments):
-                self.run_ctl(*arguments, code=USAGE)
-
-    def test_addresses(self):
-        for server, code in (("nonsense", USAGE), ("127.0.0.1:", USAGE), (":8700", USAGE), ("127.0.0.1:1", UNREACHABLE),
-                             ("127.0.0.1:x", UNREACHABLE)):
-            done = harness.vsctl("ping", "--server", server, "--output", "json")
-            self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
-        self.assertIn("is vsd running? try", done.stderr)
-        for command in (["list"], ["import", "x", npy(self.folder / "a.npy", [1, 2], columns=2)], ["query", "x", "--id", "1"],
-                        ["drop", "x", "--yes"], ["export", "x", self.folder / "out", "--format", "json"]):
-            self.assertEqual(harness.vsctl("--socket", self.folder / "none", *command).returncode, UNREACHABLE)
-        self.assertEqual(harness.vsctl("--socket", self.daemon.socket_path, "ping").returncode, OK)
-        self.assertEqual(harness.vsctl("--socket", "a", "--server", "b:1", "ping").returncode, USAGE)
-
-    def test_environment_and_file(self):
-        config = self.folder / "vsctl.conf"
-        config.write_text(f"# the test's daemon\nserver = {self.daemon.server}\noutput = json\n")
-        with_file = {"VSCTL_CONFIG": str(config)}
-        self.assertIn("server", json.loads(harness.vsctl("ping", environment=with_file, check=True).stdout))
-        done = harness.vsctl("ping", environment=dict(with_file, VSCTL_OUTPUT="csv"), check=True)
-        self.assertTrue(done.stdout.startswith("server,ms\n"))
-        done = harness.vsctl("ping", "--output", "table", environment=dict(with_file, VSCTL_OUTPUT="csv"), check=True)
-        self.assertTrue(done.stdout.startswith("ok"))
-        self.assertEqual(harness.vsctl("ping", environment=dict(with_file, VSCTL_SERVER="127.0.0.1:1")).returncode,
-                         UNREACHABLE)
-        self.assertEqual(harness.vsctl("ping", environment={"VSCTL_CONFIG": str(self.folder / "none")}).returncode, FAILURE)
-        config.write_text("sever = x\n")
-        self.assertEqual(harness.vsctl("ping", environment=with_file).returncode, USAGE)
-
-    def test_a_peer_that_is_no_vsd(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            def answer():
-                for reply in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b""):
-                    connection = listener.accept()[0]
-                    with connection:
-                        connection.recv(100)
-                        connection.sendall(reply)
-            thread = threading.Thread(target=answer)
-            thread.start()
-            server = f"127.0.0.1:{listener.getsockname()[1]}"
-            self.assertEqual(harness.vsctl("list", "--server", server).returncode, FAILURE)
-            self.assertEqual(harness.vsctl("list", "--server", server).returncode, UNREACHABLE)
-            thread.join()
-
-
 class PointCommands(VsctlTest):
     def test_add_get_delete(self):
         self.create()
@@ -214,8 +140,43 @@ class PointCommands(VsctlTest):
         self.assertEqual(done.stdout, "deleted 1\n")
         self.assertIn("'gone'", done.stderr)
         self.assertIn("'lost'", done.stderr)
-        self.run_ctl("delete", self.name, "gone", code=NOT_FOUND)
         self.assertEqual(self.json("delete", self.name, 'x="1"'), {"deleted": 1, "missing": []})
+
+    def test_an_id_in_brackets_is_one_id(self):
+        self.create()
+        ids = ["xa", "ya", "[xa,ya]", "[xa]", "[]", "{}", "[[xa,ya]]", "%%", "xa,ya", '["xa","ya"]', "[xa"]
+        for name in ids:
+            self.run_ctl("add", self.name, name, "--vector", "1,2")
+            self.assertEqual(self.json("get", self.name, name)["id"], name)
+            self.assertNotIn(name, [match["id"] for match in self.json("query", self.name, "--id", name)["matches"]])
+        for name in ids[2:]:
+            self.assertEqual(self.run_ctl("delete", self.name, name).stdout, "deleted 1\n", name)
+        self.assertEqual([point["id"] for point in self.json("scan", self.name)["points"]], ["xa", "ya"])
+        self.run_ctl("delete", self.name, "[xa,ya]", "[xa]", code=NOT_FOUND)
+        self.run_ctl("delete", self.name, "--", "[xa,ya]", code=NOT_FOUND)
+        self.assertEqual(self.json("delete", self.name, "xa", "[xa,ya]", code=PARTLY),
+                         {"deleted": 1, "missing": ["[xa,ya]"]})
+        self.assertIn("vsctl: there is no command '[a]'", harness.vsctl("[a]").stderr)
+
+    def test_nothing_controls_the_terminal(self):
+        self.create()
+        # CSI as one character, the bell that ends a title, and one that writes from right to left.
+        name, bad = "x\u009b31my\u202ez", "\u009b31m"
+        self.run_ctl("add", self.name, name, "--vector", "1,2", "--attributes", json.dumps({"label": bad}, ensure_ascii=False))
+        for done in (self.run_ctl("get", self.name, name), self.run_ctl("scan", self.name),
+                     self.run_ctl("query", self.name, "--vector", "1,2"), 
+                     self.run_ctl("delete", self.name, name, "a\u009b", code=PARTLY),
+                     self.run_ctl("add", self.name, name, "--vector", "1,2")):
+            for text in (done.stdout, done.stderr):
+                self.assertNotRegex(text, "[\u0080-\u009f\u202a-\u202e]")
+        self.assertEqual(self.run_ctl("get", self.name, name).stdout.splitlines()[0], "id          x?31my?z")
+        self.assertEqual(self.json("get", self.name, name)["id"], name)
+
+    def test_delete_of_nothing(self):
+        self.create()
+        done = self.daemon.vsctl("delete", self.name, "a", "b", "--output", "json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)), (NOT_FOUND, {"deleted": 0, "missing": ["a", "b"]}))
+        self.run_ctl("delete", self.name, "a", code=NOT_FOUND)
 
     def test_attributes_stay_as_they_were_given(self):
         self.create()
@@ -262,6 +223,15 @@ class PointCommands(VsctlTest):
         self.assertEqual(self.csv("scan", self.name, "--with", "none", "--all"), [["id"]] + [[str(i)] for i in range(25)])
         self.run_ctl("scan", self.name, "--cursor", "x", code=USAGE)
         self.run_ctl("scan", "nothing", "--output", "json", code=NOT_FOUND)
+
+    def test_a_long_scan_has_one_header(self):
+        self.create()
+        self.client.pipeline([f"ADD {self.name} {i} [1,2]" for i in range(1500)])
+        self.client.ok(f"ADD {self.name} a-long-id-on-the-second-page [1,2]")
+        lines = self.run_ctl("scan", self.name, "--all").stdout.splitlines()
+        self.assertEqual((len(lines), lines[0], lines[1]), (1502, "id   attributes", "0    {}"))
+        self.assertEqual([line for line in lines if line.startswith("id")], lines[:1])
+        self.assertEqual(lines[-1], "a-long-id-on-the-second-page  {}")
 
     def test_scan_empty(self):
         self.create()
@@ -316,32 +286,6 @@ class Query(VsctlTest):
         self.assertIn("label 9", shown)
         short = npy(self.folder / "s.npy", [8], "<i4")
         self.run_ctl("query", self.name, "--file", path, "--row", "1", "--labels", short, code=USAGE)
-
-
-class SecretToken(VsctlTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder_of_token = tempfile.TemporaryDirectory(prefix="vsctl-test-")
-        cls.token = pathlib.Path(cls.folder_of_token.name) / "token"
-        cls.token.write_text("a-secret-of-some-length\n")
-        cls.token.chmod(0o600)
-        cls.daemon = harness.Daemon("--token-file", str(cls.token))
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.folder_of_token.cleanup()
-
-    def test_token_file(self):
-        self.run_ctl("list", "--token-file", self.token)
-        self.run_ctl("list", environment={"VSCTL_TOKEN_FILE": str(self.token)})
-        self.assertIn("--token-file", self.run_ctl("list", code=FAILURE).stderr)
-        wrong = self.folder / "wrong"
-        wrong.write_text("something else")
-        self.run_ctl("list", "--token-file", wrong, code=FAILURE)
-        self.run_ctl("list", "--token-file", self.folder / "none", code=USAGE)
-        wrong.write_text("two\nlines")
-        self.run_ctl("list", "--token-file", wrong, code=USAGE)
 
 
 if __name__ == "__main__":
