@@ -1,5 +1,9 @@
 #include "cli/client.h"
 
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
@@ -9,9 +13,12 @@
 #include <chrono>
 #include <vector>
 
+#include "cli/json_cursor.h"
+
 namespace vs::cli {
 
 namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
 using Stream = asio::generic::stream_protocol;
 
 struct Client::Connection {
@@ -19,11 +26,19 @@ struct Client::Connection {
   Stream::socket socket{io};
   std::string buffer;  // bytes that came in; [consumed, size) are not yet handed out
   size_t consumed = 0;
+  bool answered = false;  // the peer has answered something, so it is no port that only accepts
+};
+
+struct Client::Expectation {
+  std::string_view verb;
+  bool object = true;    // an OK reply has a JSON object
+  bool at_once = false;  // not to be waited for longer than kReplyTimeout
 };
 
 namespace {
 
 constexpr std::chrono::seconds kConnectTimeout{5};
+constexpr std::chrono::seconds kReplyTimeout{5};
 constexpr size_t kReadBytes = 64u << 10;
 // Far above any reply of vsd; a peer that sends more without a line end is something else.
 constexpr size_t kReplyBytesMax = 256u << 20;
@@ -53,6 +68,28 @@ Result<std::vector<Stream::endpoint>> endpoints(asio::io_context& io, const Sett
   for (const auto& entry : resolver.resolve(host, server.substr(colon + 1), error)) out.emplace_back(entry.endpoint());
   if (error) return unreachable(settings, error.message());
   return out;
+}
+
+// False when the time is over.
+bool wait_readable(int socket, Clock::time_point end) {
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    pollfd poll{socket, POLLIN, 0};
+    const int ready = ::poll(&poll, 1, static_cast<int>(std::max<long long>(left.count(), 0)));
+    // An error is the read's to report.
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return true;
+    if (Clock::now() >= end) return false;
+  }
+}
+
+// Whoever answers OK without the object that a command needs, or with text that is none, is no vsd; without this check
+// the reply would pass for an empty one, and so for success.
+Status check_object(const protocol::Reply& reply, bool needed) {
+  if (!reply.status.ok() || (reply.json.empty() && !needed) || is_json_object(reply.json)) return {};
+  constexpr size_t kShown = 80;
+  return {Code::kBadRequest, "expected a reply of OK and a JSON object, got OK " +
+                                 (reply.json.empty() ? "alone" : "and " + std::string(reply.json.substr(0, kShown))) +
+                                 "; is that a vsd at the other end?"};
 }
 
 // A wait for a host that does not answer must end; so connecting is asynchronous, and only connecting.
@@ -96,8 +133,12 @@ Result<Client> Client::connect(const Settings& settings) try {
     auto token = read_text_file(settings.token_file);
     if (!token.ok()) return Status{Code::kBadArgument, token.status().message()};
     token->erase(token->find_last_not_of(" \t\r\n") + 1);
-    if (token->empty() || token->find_first_of("\r\n") != std::string::npos)
-      return Status{Code::kBadArgument, "the token file " + settings.token_file + " must hold one line, the token"};
+    if (token->empty())
+      return Status{Code::kBadArgument,
+                    "the token file " + settings.token_file + " is empty; it must hold one line, the token"};
+    if (token->find_first_of("\r\n") != std::string::npos)
+      return Status{Code::kBadArgument,
+                    "the token file " + settings.token_file + " has several lines; it must hold one, the token"};
     VS_ASSIGN_OR_RETURN(const protocol::Reply reply, client.call("AUTH " + protocol::quote_word(*token)));
     if (!reply.status.ok()) return Status{Code::kUnauthorized, reply.status.message()};
   }
@@ -113,7 +154,10 @@ Status Client::send(std::string_view lines) {
   return {};
 }
 
-Result<protocol::Reply> Client::receive() {
+Result<protocol::Reply> Client::receive() { return receive(Expectation{}); }
+
+Result<protocol::Reply> Client::receive(const Expectation& expected) {
+  const auto deadline = Clock::now() + kReplyTimeout;
   std::string& buffer = connection_->buffer;
   size_t searched = connection_->consumed;
   for (;;) {
@@ -121,7 +165,10 @@ Result<protocol::Reply> Client::receive() {
     if (end != std::string::npos) {
       const std::string_view line(buffer.data() + connection_->consumed, end - connection_->consumed);
       connection_->consumed = end + 1;
-      return protocol::parse_reply(line);
+      VS_ASSIGN_OR_RETURN(protocol::Reply reply, protocol::parse_reply(line));
+      VS_RETURN_IF_ERROR(check_object(reply, expected.object));
+      connection_->answered = true;
+      return reply;
     }
     buffer.erase(0, std::exchange(connection_->consumed, 0));
     const size_t before = buffer.size();
@@ -129,6 +176,9 @@ Result<protocol::Reply> Client::receive() {
       return Status{Code::kBadRequest, "expected a reply line of vsd, got " + std::to_string(before >> 20) +
                                            " MiB without an end; is another program at this address?"};
     searched = before;
+    if (expected.at_once && !wait_readable(connection_->socket.native_handle(), deadline))
+      return Status{Code::kIoError, "no answer to " + std::string(expected.verb) + " within " +
+                                        std::to_string(kReplyTimeout.count()) + " s"};
     buffer.resize(before + kReadBytes);
     boost::system::error_code error;
     const size_t got = connection_->socket.read_some(asio::buffer(buffer.data() + before, kReadBytes), error);
@@ -140,8 +190,20 @@ Result<protocol::Reply> Client::receive() {
 }
 
 Result<protocol::Reply> Client::call(const std::string& request) {
+  constexpr std::array kKnown = {Expectation{"PING", false, true}, Expectation{"AUTH", false, true},
+                                 Expectation{"INFO", true, true},  Expectation{"LIST", true, true},
+                                 Expectation{"STATS", true, true}, Expectation{"JOBS", true, true},
+                                 Expectation{"HELP", true, true},  Expectation{"DROP", false, false}};
+  Expectation expected{std::string_view(request).substr(0, request.find(' '))};
+  for (const Expectation& known : kKnown)
+    if (known.verb == expected.verb) expected = known;
+  if (!expected.at_once && !connection_->answered) {
+    // A request that may take long would wait for ever for a peer that never answers.
+    VS_ASSIGN_OR_RETURN(const protocol::Reply pong, call("PING"));
+    if (!pong.status.ok()) return pong;
+  }
   VS_RETURN_IF_ERROR(send(request + "\n"));
-  return receive();
+  return receive(expected);
 }
 
 }  // namespace vs::cli

@@ -21,13 +21,17 @@ class Client {
 
   // Sends requests, each ended by LF. Errors: kIoError (the connection is lost).
   Status send(std::string_view lines);
-  // The next reply; its views are valid until the next call. Errors: kIoError, kBadRequest (no reply of this protocol).
+  // The next reply; its views are valid until the next call. If it is OK, it has a JSON object. Errors: kIoError,
+  // kBadRequest (no reply of this protocol).
   Result<protocol::Reply> receive();
-  // One request without its LF. REQUIRES: no other in flight.
+  // One request without its LF. REQUIRES: no other in flight. Verbs that a daemon answers at once have a few seconds for
+  // it, others take as long as they take. The reply has a JSON object, unless its verb (PING, AUTH, DROP) needs none.
   Result<protocol::Reply> call(const std::string& request);
 
  private:
   struct Connection;
+  struct Expectation;
+  Result<protocol::Reply> receive(const Expectation& expected);
   explicit Client(std::unique_ptr<Connection> connection);
   std::unique_ptr<Connection> connection_;
 };

@@ -1,4 +1,4 @@
-// How a command ended, for the shell: the exit codes are part of the contract in docs/protocol.md.
+// How a command ended, for the shell: the exit codes are a contract, which docs/man/vsctl.1 states for users.
 #pragma once
 
 #include "daemon/protocol.h"

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <memory>
 
 namespace vs::cli {
 namespace {
@@ -42,8 +42,12 @@ Result<Layer> read_file_layer(const Environment& environment) {
     if (!home || !std::filesystem::exists(*home + "/.config/vsctl.conf", error)) return Layer{};
     path = *home + "/.config/vsctl.conf";
   }
-  VS_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
-  return parse_settings_file(text, path);
+  const auto text = read_text_file(path);
+  if (!text.ok())
+    return Status{Code::kBadArgument,
+                  text.status().message() + "; mend the configuration file" +
+                      (named ? " or VSCTL_CONFIG, which names it" : ", or name another one with VSCTL_CONFIG")};
+  return parse_settings_file(*text, path);
 }
 
 Result<Format> parse_format(const std::string& text) {
@@ -62,11 +66,17 @@ std::optional<std::string> process_environment(std::string_view name) {
 }
 
 Result<std::string> read_text_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
-  if (!file || text.fail()) return Status{Code::kIoError, "cannot read " + path + ": " + std::strerror(errno)};
-  return text.str();
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  std::string text;
+  std::array<char, 64u << 10> piece;
+  while (file != nullptr) {
+    const size_t got = std::fread(piece.data(), 1, piece.size(), file.get());
+    text.append(piece.data(), got);
+    if (got == piece.size()) continue;
+    if (std::ferror(file.get()) == 0) return text;
+    break;
+  }
+  return Status{Code::kIoError, "cannot read " + path + ": " + std::strerror(errno)};
 }
 
 Result<Layer> parse_settings_file(std::string_view text, const std::string& path) {

@@ -39,7 +39,7 @@ std::optional<std::string> process_environment(std::string_view name);
 Result<Layer> parse_settings_file(std::string_view text, const std::string& path);
 
 // Reads VSCTL_… and the configuration file (VSCTL_CONFIG, which must exist, else ~/.config/vsctl.conf, which may not).
-// Errors: kBadArgument, kIoError.
+// Errors: kBadArgument.
 Result<Settings> resolve_settings(const Layer& flags, const Environment& environment);
 
 // The whole file. Errors: kIoError.

@@ -2,10 +2,15 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <mutex>
+#include <new>
+#include <stdexcept>
 
 #include "cli/context.h"
 #include "cli/eval.h"
@@ -15,6 +20,7 @@
 #include "cli/scale.h"
 #include "cli/settings.h"
 #include "cli/table.h"
+#include "cli/threads.h"
 
 namespace vs::cli {
 namespace {
@@ -34,6 +40,25 @@ TEST(CliTableTest, ControlCharactersDoNotReachTheTerminal) {
   Table table({{"a"}}, false);
   table.add({"x\033[31m\n\x7fy"});
   EXPECT_EQ(table.text(), "x?[31m??y\n");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "31m\xc2\x80\xc2\x9f\xc2\xa0"),
+            "?31m??\xc2\xa0")
+      << "C1, which abbreviates escape sequences";
+  EXPECT_EQ(printable("a\u202eb\u2066c\u2028d\u200fe"), "a?b?c?d?e");
+  EXPECT_EQ(printable("\x9b"
+                      "31m \xff \xc3 \xed\xa0\x80 \xc0\x9b \xf4\x90\x80\x80"),
+            "?31m ? ? ??? ?? ????")
+      << "no UTF-8";
+  EXPECT_EQ(printable("é 漢 😀 \u200d"), "é 漢 😀 \u200d");
+}
+
+TEST(CliTableTest, APartGoesOnInTheColumnsOfTheOneBefore) {
+  Table first({{"id"}, {"n"}});
+  first.add({"long", "1"});
+  Table second({{"id"}, {"n"}}, /*header=*/false);
+  second.add({"x", "2"});
+  second.widen(first.widths());
+  EXPECT_EQ(first.text() + second.text(), "id    n\nlong  1\nx     2\n");
 }
 
 TEST(CliTableTest, CsvQuotesWhatNeedsIt) {
@@ -138,7 +163,17 @@ TEST_F(CliSettingsTest, ErrorsNameFileAndLine) {
   write("output = xml\n");
   EXPECT_NE(resolve().status().message().find("xml"), std::string::npos);
   variables_["VSCTL_CONFIG"] = "/nonexistent";
-  EXPECT_EQ(resolve().status().code(), Code::kIoError);
+  EXPECT_EQ(resolve().status().code(), Code::kBadArgument);
+}
+
+TEST_F(CliSettingsTest, AnEmptyFileSaysNothing) {
+  write("");
+  EXPECT_TRUE(resolve().ok()) << resolve().status().message();
+  EXPECT_EQ(*read_text_file(path_), "");
+  const std::string large(200'000, 'x');
+  write(large);
+  EXPECT_EQ(*read_text_file(path_), large);
+  EXPECT_EQ(read_text_file("/").status().code(), Code::kIoError);
 }
 
 TEST(CliPointsTest, ReadsAScanReply) {
@@ -260,6 +295,29 @@ TEST(CliEvalTest, RecallAndPercentiles) {
   EXPECT_EQ(percentile(sorted, 50), 50);
   EXPECT_EQ(percentile(sorted, 99), 99);
   EXPECT_EQ(percentile({5}, 99), 5);
+}
+
+TEST(CliThreadsTest, AnExceptionIsReported) {
+  std::atomic<int> done{0};
+  std::mutex mutex;
+  std::vector<std::string> messages;
+  run_threads(
+      4,
+      [&done](size_t i) {
+        if (i == 1) throw std::bad_alloc();
+        if (i == 2) throw std::runtime_error("of a library");
+        ++done;
+      },
+      [&](const Status& status) {
+        const std::lock_guard lock(mutex);
+        EXPECT_EQ(status.code(), Code::kInternal);
+        messages.push_back(status.message());
+      });
+  EXPECT_EQ(done, 2);
+  std::sort(messages.begin(), messages.end());
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_NE(messages[0].find("of a library"), std::string::npos);
+  EXPECT_NE(messages[1].find("not enough memory"), std::string::npos);
 }
 
 TEST(CliProgressTest, Durations) {
