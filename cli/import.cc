@@ -5,10 +5,12 @@
 #include <chrono>
 #include <deque>
 #include <mutex>
-#include <thread>
 
 #include "cli/client.h"
+#include "cli/interrupt.h"
+#include "cli/json_cursor.h"
 #include "cli/progress.h"
+#include "cli/threads.h"
 
 namespace vs::cli {
 namespace {
@@ -34,13 +36,23 @@ bool concerns_row(Code code) {
   }
 }
 
+// Whether the reply to an ADD says that it replaced a point. REQUIRES: it is a JSON object.
+bool replaced(std::string_view json) {
+  JsonCursor cursor(json);
+  cursor.open('{');
+  for (std::string name; cursor.more('}') && cursor.name(name);)
+    if (cursor.value() == "false" && name == "created") return true;
+  return false;
+}
+
 class Importer {
  public:
-  Importer(const Settings& settings, const std::string& collection, const ImportSource& source)
+  Importer(const Settings& settings, const std::string& collection, const ImportSource& source, size_t rejected_listed)
       : settings_(settings),
         collection_(collection),
         source_(source),
         rows_(source.rows()),
+        rejected_listed_(rejected_listed),
         progress_("importing", "rows", rows_) {}
 
   // One connection's work, until no chunk is left or something stopped the import.
@@ -49,7 +61,7 @@ class Importer {
     if (!client.ok()) return stop(client.status(), client.status().code() == Code::kIoError);
     std::deque<uint64_t> in_flight;
     std::string requests;
-    while (!stopped_) {
+    while (!stopped_ && !Interrupt::requested()) {
       const uint64_t first = next_row_.fetch_add(kChunkRows);
       if (first >= rows_) break;
       const uint64_t count = std::min(kChunkRows, rows_ - first);
@@ -72,8 +84,21 @@ class Importer {
       if (!take_reply(*client, in_flight)) return;
   }
 
+  void stop(const Status& status, bool lost) {
+    const std::lock_guard lock(mutex_);
+    // The daemon's own reason says more than the loss of the connection which follows it.
+    if (result_.stopped.ok() || (result_.lost && !lost)) {
+      result_.stopped = status;
+      result_.lost = lost;
+    }
+    stopped_ = true;
+  }
+
   ImportResult finish() {
     result_.acknowledged = acknowledged_;
+    result_.replaced = replaced_;
+    // A signal that came when all was sent has ended nothing.
+    result_.interrupted = Interrupt::requested() && acknowledged_ + result_.rejected_total < rows_;
     keep_first_rejected();
     return std::move(result_);
   }
@@ -90,6 +115,7 @@ class Importer {
     progress_.advance(1);
     if (reply->status.ok()) {
       acknowledged_.fetch_add(1, std::memory_order_relaxed);
+      if (replaced(reply->json)) replaced_.fetch_add(1, std::memory_order_relaxed);
     } else if (concerns_row(reply->status.code())) {
       reject(row, reply->status);
     } else {
@@ -101,33 +127,26 @@ class Importer {
   void keep_first_rejected() {
     std::sort(result_.rejected.begin(), result_.rejected.end(),
               [](const RejectedRow& a, const RejectedRow& b) { return a.row < b.row; });
-    if (result_.rejected.size() > kRejectedListed) result_.rejected.resize(kRejectedListed);
+    if (result_.rejected.size() > rejected_listed_) result_.rejected.resize(rejected_listed_);
   }
 
   void reject(uint64_t row, const Status& status) {
     const std::lock_guard lock(mutex_);
     ++result_.rejected_total;
     result_.rejected.push_back({row, source_.id(row), status});
-    if (result_.rejected.size() >= 2 * kRejectedListed) keep_first_rejected();
-  }
-
-  void stop(const Status& status, bool lost) {
-    const std::lock_guard lock(mutex_);
-    // The daemon's own reason says more than the loss of the connection which follows it.
-    if (result_.stopped.ok() || (result_.lost && !lost)) {
-      result_.stopped = status;
-      result_.lost = lost;
-    }
-    stopped_ = true;
+    // Connections are at different rows, so the first ones are known only later.
+    if (result_.rejected.size() / 2 >= rejected_listed_) keep_first_rejected();
   }
 
   const Settings& settings_;
   const std::string& collection_;
   const ImportSource& source_;
   const uint64_t rows_;
+  const size_t rejected_listed_;
   Progress progress_;
   std::atomic<uint64_t> next_row_{0};
   std::atomic<uint64_t> acknowledged_{0};
+  std::atomic<uint64_t> replaced_{0};
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;  // of result_
   ImportResult result_;
@@ -135,48 +154,16 @@ class Importer {
 
 }  // namespace
 
-uint64_t ImportSource::rows() const {
-  uint64_t rows = 0;
-  for (const Array& file : files) rows += file.rows();
-  return rows;
-}
-
-std::string ImportSource::id(uint64_t row) const { return id_prefix + (ids.empty() ? std::to_string(row) : ids[row]); }
-
-Status ImportSource::append_requests(const std::string& collection, uint64_t first, uint64_t count,
-                                     std::string& out) const {
-  std::vector<float> vectors(count * columns());
-  uint64_t file_begin = 0;
-  uint64_t filled = 0;
-  for (const Array& file : files) {
-    const uint64_t row = first + filled;
-    if (filled < count && row < file_begin + file.rows()) {
-      const uint64_t rows = std::min(count - filled, file_begin + file.rows() - row);
-      const std::span<float> part = std::span(vectors).subspan(filled * columns(), rows * columns());
-      VS_RETURN_IF_ERROR(file.read_floats(row - file_begin, scale, part));
-      filled += rows;
-    }
-    file_begin += file.rows();
-  }
-  for (uint64_t i = 0; i < count; ++i) {
-    out.append("ADD ").append(collection).append(" ").append(protocol::quote_word(id(first + i))).append(" ");
-    out += protocol::encode_vector(std::span(vectors).subspan(i * columns(), columns()));
-    if (!labels.empty()) out += " {\"label\":" + std::to_string(labels[first + i]) + "}";
-    out += '\n';
-  }
-  return {};
-}
-
 ImportResult import_rows(const Settings& settings, const std::string& collection, const ImportSource& source,
-                         unsigned connections) {
+                         unsigned connections, size_t rejected_listed) {
   const auto start = std::chrono::steady_clock::now();
+  const Interrupt interrupt;
   ImportResult result;
   {
-    Importer importer(settings, collection, source);
-    std::vector<std::thread> threads;
-    threads.reserve(connections);
-    for (unsigned i = 0; i < connections; ++i) threads.emplace_back([&importer] { importer.work(); });
-    for (std::thread& thread : threads) thread.join();
+    Importer importer(settings, collection, source, rejected_listed);
+    run_threads(
+        connections, [&importer](size_t) { importer.work(); },
+        [&importer](const Status& status) { importer.stop(status, false); });
     result = importer.finish();
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <sstream>
 
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/import.h"
 
@@ -9,69 +9,14 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr size_t kRejectedShown = 20;
+
 struct ImportOptions {
   std::string name;
-  std::vector<std::string> files;
-  std::string format = "guess";
-  std::vector<std::string> labels;
-  std::string ids;
-  std::string id_prefix;
-  std::string scale = "1";
+  ImportFiles files;
   CreateOptions create;
   unsigned connections = 2;
 };
-
-Status read_labels(const ImportOptions& options, ImportSource& source) {
-  for (const std::string& path : options.labels) {
-    VS_ASSIGN_OR_RETURN(const Array labels, Array::open(path));
-    if (labels.shape().size() != 1 || !labels.integers())
-      return {Code::kBadRequest, path + ": expected labels, one integer a row"};
-    VS_ASSIGN_OR_RETURN(const std::vector<int64_t> values, labels.all_integers());
-    source.labels.insert(source.labels.end(), values.begin(), values.end());
-  }
-  if (!options.labels.empty() && source.labels.size() != source.rows())
-    return {Code::kBadRequest, "expected as many labels as rows, " + std::to_string(source.rows()) + "; got " +
-                                   std::to_string(source.labels.size()) + "; give the label files of the same data"};
-  return {};
-}
-
-Status read_ids(const std::string& path, ImportSource& source) {
-  VS_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (const Status status = protocol::validate_id(source.id_prefix + line); !status.ok())
-      return {Code::kBadRequest, path + " line " + std::to_string(source.ids.size() + 1) + ": " + status.message()};
-    source.ids.push_back(line);
-  }
-  if (source.ids.size() != source.rows())
-    return {Code::kBadRequest, "expected as many ids as rows, " + std::to_string(source.rows()) + "; " + path +
-                                   " has " + std::to_string(source.ids.size()) + " lines"};
-  return {};
-}
-
-Result<ImportSource> open_source(const ImportOptions& options) {
-  ImportSource source;
-  const ArrayFormat format = options.format == "idx"   ? ArrayFormat::kIdx
-                             : options.format == "npy" ? ArrayFormat::kNpy
-                                                       : ArrayFormat::kGuess;
-  VS_ASSIGN_OR_RETURN(source.scale, parse_scale(options.scale));
-  source.id_prefix = options.id_prefix;
-  for (const std::string& path : options.files) {
-    VS_ASSIGN_OR_RETURN(Array file, Array::open(path, format));
-    if (file.columns() == 0 || file.columns() > limits::kDimMax)
-      return Status{Code::kBadRequest, path + ": expected rows of 1 to " + std::to_string(limits::kDimMax) +
-                                           " numbers; got " + std::to_string(file.columns())};
-    if (!source.files.empty() && file.columns() != source.columns())
-      return Status{Code::kBadRequest, path + ": expected rows of " + std::to_string(source.columns()) +
-                                           " numbers as in " + source.files.front().path() + "; got " +
-                                           std::to_string(file.columns())};
-    source.files.push_back(std::move(file));
-  }
-  VS_RETURN_IF_ERROR(read_labels(options, source));
-  if (!options.ids.empty()) VS_RETURN_IF_ERROR(read_ids(options.ids, source));
-  return source;
-}
 
 // Text of a number or word in a reply, to compare with what was given.
 bool same_setting(const ordered_json& have, const std::string& given) {
@@ -129,44 +74,58 @@ std::optional<bool> prepare_collection(Context& context, const ImportOptions& op
 void print_result(Context& context, const ImportOptions& options, const ImportResult& result, bool created) {
   const double rate = result.seconds > 0 ? static_cast<double>(result.acknowledged) / result.seconds : 0;
   if (context.format() == Format::kTable) {
-    context.print(std::to_string(result.acknowledged) + " rows in " + fixed(result.seconds, 2) + " s, " +
-                  fixed(rate, 0) + " rows/s" +
-                  (result.rejected_total > 0 ? ", " + std::to_string(result.rejected_total) + " rejected" : "") + "\n");
-    return;
+    std::string text = std::to_string(result.acknowledged) + " rows in " + fixed(result.seconds, 2) + " s, " +
+                       fixed(rate, 0) + " rows/s";
+    if (result.replaced > 0) text += ", " + std::to_string(result.replaced) + " replaced";
+    if (result.rejected_total > 0) text += ", " + std::to_string(result.rejected_total) + " rejected";
+    if (!result.complete()) text += ", stopped";
+    return context.print(text + "\n");
   }
-  Table table({{"rows"}, {"rejected"}, {"seconds"}, {"rows_per_s"}});
-  table.add({std::to_string(result.acknowledged), std::to_string(result.rejected_total), fixed(result.seconds, 3),
-             fixed(rate, 1)});
+  Table table({{"rows"}, {"replaced"}, {"rejected"}, {"seconds"}, {"rows_per_s"}, {"stopped"}});
+  table.add({std::to_string(result.acknowledged), std::to_string(result.replaced),
+             std::to_string(result.rejected_total), fixed(result.seconds, 3), fixed(rate, 1),
+             result.complete() ? "false" : "true"});
   ordered_json rejected = ordered_json::array();
   for (const RejectedRow& row : result.rejected)
     rejected.push_back(
         {{"row", row.row}, {"id", row.id}, {"code", code_name(row.status.code())}, {"reason", row.status.message()}});
   const ordered_json json = {{"collection", options.name},          {"created", created},
-                             {"rows", result.acknowledged},         {"rejected", result.rejected_total},
+                             {"rows", result.acknowledged},         {"replaced", result.replaced},
                              {"seconds", result.seconds},           {"rows_per_s", rate},
+                             {"stopped", !result.complete()},       {"rejected", result.rejected_total},
                              {"rejected_rows", std::move(rejected)}};
   context.print(table, json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
 }
 
+void note_rejected(const Context& context, const ImportResult& result) {
+  const size_t shown = std::min(result.rejected.size(), kRejectedShown);
+  for (size_t i = 0; i < shown; ++i) {
+    const RejectedRow& row = result.rejected[i];
+    context.note("row " + std::to_string(row.row) + " (id '" + row.id + "') was rejected: " + row.status.message());
+  }
+  if (result.rejected_total > shown)
+    context.note("and " + std::to_string(result.rejected_total - shown) + " rows more" +
+                 (context.format() == Format::kJson ? "" : "; --output json lists all"));
+}
+
 Exit import_files(Context& context, const ImportOptions& options) {
-  const auto source = open_source(options);
+  const auto source = ImportSource::open(options.files);
   if (!source.ok()) return context.fail(source.status());
   Exit exit = Exit::kOk;
   const auto created = prepare_collection(context, options, source->columns(), exit);
   if (!created) return exit;
-  const ImportResult result = import_rows(context.settings, options.name, *source, options.connections);
-  for (const RejectedRow& row : result.rejected)
-    context.note("row " + std::to_string(row.row) + " (id '" + row.id + "') was rejected: " + row.status.message());
-  if (result.rejected_total > result.rejected.size())
-    context.note("and " + std::to_string(result.rejected_total - result.rejected.size()) + " rows more");
-  if (!result.stopped.ok()) {
-    const Exit code = result.lost ? context.fail_connection(result.stopped) : context.fail(result.stopped);
-    context.note("the import stopped: " + std::to_string(result.acknowledged) + " of " +
-                 std::to_string(source->rows()) + " rows are acknowledged; run it again to send all rows once more");
-    return code;
-  }
+  // Only JSON lists all of them; elsewhere more than a screen would help nobody.
+  const size_t listed = context.format() == Format::kJson ? SIZE_MAX : kRejectedShown;
+  const ImportResult result = import_rows(context.settings, options.name, *source, options.connections, listed);
+  note_rejected(context, result);
+  if (result.rejected_total > 0 || result.interrupted) exit = Exit::kPartly;
+  if (!result.stopped.ok()) exit = result.lost ? context.fail_connection(result.stopped) : context.fail(result.stopped);
+  if (!result.complete())
+    context.note("the import stopped" + std::string(result.stopped.ok() ? ", as it was told to" : "") + ": " +
+                 std::to_string(result.acknowledged) + " of " + std::to_string(source->rows()) +
+                 " rows are acknowledged; run it again to send all rows once more");
   print_result(context, options, result, *created);
-  return result.rejected_total > 0 ? Exit::kPartly : Exit::kOk;
+  return exit;
 }
 
 }  // namespace
@@ -175,26 +134,34 @@ void add_import_command(CLI::App& app, Context& context) {
   auto options = std::make_shared<ImportOptions>();
   CLI::App* command = app.add_subcommand("import", "Add the rows of IDX or NPY files, plain or gzip");
   add_name(*command, options->name);
-  command->add_option("FILE", options->files, "The files; their rows are counted on from one to the next")->required();
-  command->add_option("--format", options->format, "idx or npy (default: seen from the content)")
+  ImportFiles& files = options->files;
+  command->add_option("FILE", files.vectors, "The files; their rows are counted on from one to the next")->required();
+  command->add_option("--format", files.format, "idx or npy (default: seen from the content)")
       ->check(CLI::IsMember({"guess", "idx", "npy"}));
-  command->add_option("--labels", options->labels, "IDX or NPY file of integers; they become the attribute \"label\"")
-      ->allow_extra_args(false);
-  command->add_option("--ids", options->ids, "File with one id a line (default: the rows' numbers, from 0)");
-  command->add_option("--id-prefix", options->id_prefix, "Put before every id");
-  add_scale(*command, options->scale);
+  auto* labels =
+      command->add_option("--labels", files.labels, "IDX or NPY file of integers; they become the attribute \"label\"");
+  // One file each time, so that a FILE may follow.
+  labels->allow_extra_args(false);
+  command->add_option("--attributes", files.attributes, "File with one JSON object a line, such as an export's")
+      ->excludes(labels);
+  command->add_option("--ids", files.ids,
+                      "File with one id a line, or an NPY file of strings (default: the rows' numbers, from 0)");
+  command->add_option("--id-prefix", files.id_prefix, "Put before every id");
+  add_scale(*command, files.scale);
   command->add_option("--connections", options->connections, "Connections to send over")
-      ->check(CLI::Range(1u, 64u))
+      ->check(whole_number(1, 64))
       ->capture_default_str();
   add_create_options(*command, options->create);
   command->footer(
-      "A collection that is not there is created if one of --metric, --m, --ef-construction, --ml, --ef-search or\n"
-      "--seed is given. Give --labels once for each file, or once for all. A row that the daemon rejects is listed,\n"
-      "and the exit code is then 6.\n\n"
+      "A collection that is not there is created if one of --metric, --m, --ef-construction, --ml, --ef-search,\n"
+      "--seed or --codes is given. Give --labels once for each file, or once for all. A row that the daemon rejects\n"
+      "is listed, and the exit code is then 6. Ctrl-C stops the import: what was sent is waited for, and the exit code\n"
+      "is 6, too.\n\n"
       "Examples:\n"
       "  vsctl import fashion train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz --scale 1/255 --metric "
       "l2\n"
-      "  vsctl import words vectors.npy --ids words.txt --metric cosine");
+      "  vsctl import words vectors.npy --ids words.txt --metric cosine\n"
+      "  vsctl import copy out/vectors.npy --ids out/ids.npy --attributes out/attributes.jsonl --metric l2");
   set_action(*command, context, [&context, options] { return import_files(context, *options); });
 }
 

@@ -90,22 +90,24 @@ std::optional<Element> element_for(std::string_view descr) {
   return element;
 }
 
-Status parse_dictionary(std::string_view text, ArrayHeader& header) {
+// What a header says, the type as NumPy writes it.
+struct Header {
+  std::string descr;
+  std::vector<uint64_t> shape;
+  size_t data_offset = 0;
+};
+
+Status parse_dictionary(std::string_view text, Header& header) {
   Literal literal(text);
-  bool has_descr = false;
   bool has_order = false;
   if (!literal.take('{')) return bad("expected a Python dictionary");
   while (!literal.take('}')) {
     const auto key = literal.string();
     if (!key || !literal.take(':')) return bad("expected 'key': value pairs");
     if (*key == "descr") {
-      const auto descr = literal.string();
-      const auto element = descr ? element_for(*descr) : std::nullopt;
-      if (!element)
-        return bad("expected integers or floats of 1 to 8 bytes, such as '<f4'; got " +
-                   (descr ? "'" + *descr + "'" : "a structured type") + "; convert with array.astype('<f4')");
-      header.element = *element;
-      has_descr = true;
+      auto descr = literal.string();
+      if (!descr) return bad("expected values of one type, such as '<f4'; got a structured type");
+      header.descr = *std::move(descr);
     } else if (*key == "fortran_order") {
       const auto fortran = literal.boolean();
       if (!fortran) return bad("'fortran_order' is neither True nor False");
@@ -124,17 +126,12 @@ Status parse_dictionary(std::string_view text, ArrayHeader& header) {
       break;
     }
   }
-  if (!has_descr || !has_order || header.shape.empty()) return bad("descr, fortran_order or shape is missing");
+  if (header.descr.empty() || !has_order || header.shape.empty())
+    return bad("descr, fortran_order or shape is missing");
   return {};
 }
 
-}  // namespace
-
-bool looks_like_npy(std::span<const uint8_t> head) {
-  return head.size() >= kMagic.size() && std::memcmp(head.data(), kMagic.data(), kMagic.size()) == 0;
-}
-
-Result<ArrayHeader> parse_npy_header(std::span<const uint8_t> head) {
+Result<Header> parse_header(std::span<const uint8_t> head) {
   if (!looks_like_npy(head)) return Status{Code::kBadRequest, "expected an NPY file (it begins with \\x93NUMPY)"};
   const size_t length_bytes = head.size() > 6 && head[6] == 1 ? 2 : 4;
   const size_t text_offset = 8 + length_bytes;
@@ -147,12 +144,82 @@ Result<ArrayHeader> parse_npy_header(std::span<const uint8_t> head) {
                std::to_string(length));
   if (head.size() < text_offset + length) return bad("the file is truncated");
 
-  ArrayHeader header;
+  Header header;
   header.data_offset = text_offset + length;
   const std::string text(head.begin() + static_cast<ptrdiff_t>(text_offset),
                          head.begin() + static_cast<ptrdiff_t>(header.data_offset));
   VS_RETURN_IF_ERROR(parse_dictionary(text, header));
   return header;
+}
+
+// Appends a code point as UTF-8; false if it is none.
+bool append_utf8(std::string& out, uint32_t code) {
+  if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return false;
+  const auto tail = [&out, code](unsigned shift) { out += static_cast<char>(0x80 | (code >> shift & 0x3F)); };
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0 | code >> 6);
+    tail(0);
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xE0 | code >> 12);
+    tail(6);
+    tail(0);
+  } else {
+    out += static_cast<char>(0xF0 | code >> 18);
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool looks_like_npy(std::span<const uint8_t> head) {
+  return head.size() >= kMagic.size() && std::memcmp(head.data(), kMagic.data(), kMagic.size()) == 0;
+}
+
+Result<ArrayHeader> parse_npy_header(std::span<const uint8_t> head) {
+  VS_ASSIGN_OR_RETURN(Header header, parse_header(head));
+  const auto element = element_for(header.descr);
+  if (!element)
+    return bad("expected integers or floats of 1 to 8 bytes, such as '<f4'; got '" + header.descr +
+               "'; convert with array.astype('<f4')");
+  return ArrayHeader{*element, std::move(header.shape), header.data_offset};
+}
+
+Result<std::vector<std::string>> parse_npy_strings(std::string_view file) {
+  const std::span bytes(reinterpret_cast<const uint8_t*>(file.data()), file.size());
+  VS_ASSIGN_OR_RETURN(const Header header, parse_header(bytes.first(std::min(bytes.size(), kNpyHeaderBytesMax))));
+  uint64_t width = 0;
+  const char* const digits_end = header.descr.data() + header.descr.size();
+  if (header.shape.size() != 1 || header.descr.substr(0, 2) != "<U" ||
+      std::from_chars(header.descr.data() + 2, digits_end, width).ptr != digits_end || width == 0)
+    return bad("expected one dimension of strings, such as '<U12'; got " + std::to_string(header.shape.size()) +
+               " dimensions of '" + header.descr + "'; convert with numpy.array(ids, dtype='U')");
+  const uint64_t rows = header.shape.front();
+  const uint64_t data_bytes = file.size() - header.data_offset;
+  uint64_t expected = 0;
+  if (__builtin_mul_overflow(rows, width, &expected) || __builtin_mul_overflow(expected, 4u, &expected) ||
+      expected != data_bytes)
+    return Status{Code::kBadRequest, "the header promises " + std::to_string(rows) + " strings of " +
+                                         std::to_string(width) + " characters of 4 bytes, but " +
+                                         std::to_string(data_bytes) + " bytes follow: the file is damaged"};
+  std::vector<std::string> out(rows);
+  const char* at = file.data() + header.data_offset;
+  for (uint64_t row = 0; row < rows; ++row) {
+    size_t end = 0;  // of the text; NUL characters fill up the rest
+    for (uint64_t i = 0; i < width; ++i, at += 4) {
+      uint32_t code = 0;
+      std::memcpy(&code, at, sizeof code);
+      if (!append_utf8(out[row], code))
+        return Status{Code::kBadRequest, "row " + std::to_string(row) + " holds what is no character"};
+      if (code != 0) end = out[row].size();
+    }
+    out[row].resize(end);
+  }
+  return out;
 }
 
 NpyWriter::NpyWriter(OutputFile file, std::string descr, uint64_t columns)

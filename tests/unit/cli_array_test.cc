@@ -188,6 +188,31 @@ TEST_F(CliArrayTest, RefusesBadNpy) {
   expect_refused(write(std::string("\x93NUMPY\x02\0\xFF\xFF\xFF\xFF{", 13)), Code::kBadRequest, "at most");
 }
 
+TEST_F(CliArrayTest, NpyStrings) {
+  const std::u32string data = {U'a', 0, 0, U'\u00e9', U'\U0001F600', U'\u6f22', U'x', 0, U'y', 0, 0, 0};
+  const std::string bytes(reinterpret_cast<const char*>(data.data()), data.size() * sizeof(char32_t));
+  const std::string order = "'fortran_order': False, ";
+  const auto strings = parse_npy_strings(npy(1, "{'descr': '<U3', " + order + "'shape': (4,), }", bytes));
+  ASSERT_TRUE(strings.ok()) << strings.status().message();
+  EXPECT_EQ(*strings, (std::vector<std::string>{"a", "é😀漢", std::string("x\0y", 3), ""}));
+  EXPECT_TRUE(parse_npy_strings(npy(2, "{'descr': '<U1', " + order + "'shape': (0,), }", ""))->empty());
+  const auto refuse = [&](const std::string& dictionary, const std::string& content, const std::string& part) {
+    const auto result = parse_npy_strings(npy(1, dictionary, content));
+    EXPECT_EQ(result.status().code(), Code::kBadRequest);
+    EXPECT_NE(result.status().message().find(part), std::string::npos) << result.status().message();
+  };
+  for (const char* descr : {"<f4", ">U3", "<U", "<U0", "<U-3", "<U3x", "<U99999999999999999999", "|S3"})
+    refuse(std::string("{'descr': '") + descr + "', " + order + "'shape': (4,), }", bytes, "strings");
+  refuse("{'descr': '<U3', " + order + "'shape': (2, 2), }", bytes, "one dimension");
+  refuse("{'descr': '<U3', " + order + "'shape': (5,), }", bytes, "damaged");
+  refuse("{'descr': '<U3', " + order + "'shape': (3,), }", bytes, "damaged");
+  refuse("{'descr': '<U4', " + order + "'shape': (4611686018427387904,), }", "", "damaged");
+  refuse("{'descr': '<U1', " + order + "'shape': (1,), }", std::string("\0\0\x11\0", 4), "row 0");
+  refuse("{'descr': '<U1', " + order + "'shape': (1,), }", std::string("\0\xd8\0\0", 4), "row 0");
+  EXPECT_FALSE(parse_npy_strings("").ok());
+  EXPECT_FALSE(parse_npy_strings("no array").ok());
+}
+
 TEST_F(CliArrayTest, WrittenNpyReadsBack) {
   {
     auto writer = NpyWriter::create(path("a.npy"), "<f4", 2);
