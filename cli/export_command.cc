@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 
 #include "cli/commands.h"
 #include "cli/export.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 
 namespace vs::cli {
@@ -19,6 +21,36 @@ struct ExportOptions {
   bool force = false;
 };
 
+// Every file that one of the exporters writes. The first to go is the last that a NumPy export writes, which is its mark
+// of completeness.
+std::vector<std::string> exported_names() {
+  std::vector<std::string> names = {"meta.json", "points.json", "vectors.npy", "ids.npy", "attributes.jsonl"};
+  for (int layer = 0; layer <= limits::kLayerMax; ++layer) names.push_back("links_" + std::to_string(layer) + ".npy");
+  return names;
+}
+
+// An earlier export of either kind, whole or unfinished.
+Status remove_export(const std::filesystem::path& directory) {
+  for (const std::string& name : exported_names())
+    for (const std::string& file : {name, name + ".tmp"}) {
+      std::error_code error;
+      std::filesystem::remove(directory / file, error);
+      if (error)
+        return {Code::kIoError, "cannot remove the old " + (directory / file).string() + ": " + error.message()};
+    }
+  return {};
+}
+
+// Whether nothing lies there but what an export that was killed has left unfinished.
+bool is_unused(const std::filesystem::path& directory, std::error_code& error) {
+  const std::vector<std::string> names = exported_names();
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
+    if (entry->path().extension() != ".tmp" ||
+        std::find(names.begin(), names.end(), entry->path().stem().string()) == names.end())
+      return false;
+  return true;
+}
+
 Status prepare_directory(const ExportOptions& options) {
   std::error_code error;
   const std::filesystem::path path(options.directory);
@@ -26,15 +58,12 @@ Status prepare_directory(const ExportOptions& options) {
   if (error || !std::filesystem::is_directory(path, error))
     return {Code::kIoError, "cannot make the directory " + options.directory +
                                 (error ? ": " + error.message() : ": something else has this name")};
-  const bool empty = std::filesystem::is_empty(path, error);
+  const bool unused = is_unused(path, error);
   if (error) return {Code::kIoError, "cannot read the directory " + options.directory + ": " + error.message()};
-  if (!empty && !options.force)
+  if (!unused && !options.force)
     return {Code::kExists, "the directory " + options.directory +
                                " is not empty; name another one, or say --force to write over an earlier export"};
-  // The last file of an export is its mark of completeness, so it goes first.
-  std::filesystem::remove(path / "meta.json", error);
-  if (error) return {Code::kIoError, "cannot remove the old meta.json: " + error.message()};
-  return {};
+  return remove_export(path);
 }
 
 std::string utc_now() {
@@ -47,7 +76,7 @@ std::string utc_now() {
 
 ordered_json make_meta(const ExportOptions& options, const ordered_json& before, const ordered_json& after) {
   ordered_json meta = {{"format", "vsd-export"}, {"format_version", kFormatVersion}, {"name", options.name}};
-  for (const char* field : {"dim", "metric", "m", "ef_construction", "ml", "ef_search", "seed"})
+  for (const char* field : {"dim", "metric", "m", "ef_construction", "ml", "ef_search", "seed", "codes"})
     if (before.contains(field)) meta[field] = before[field];
   const bool consistent = before.value("lsn", ordered_json()) == after.value("lsn", ordered_json());
   meta["exported_at"] = utc_now();
@@ -72,17 +101,14 @@ Exit copy_points(Context& context, const ExportOptions& options, const ordered_j
     if (!page.ok()) return context.fail(page.status());
     if (const Status status = exporter.add(page->points); !status.ok()) return context.fail(status);
     progress.advance(page->points.size());
+    if (Interrupt::requested()) return context.fail({Code::kShuttingDown, "stopped before the export was complete"});
     cursor = parse_json(page->rest).value("cursor", ordered_json());
     if (cursor.is_null()) return Exit::kOk;
   }
 }
 
-Exit export_collection(Context& context, const ExportOptions& options) {
-  const auto before_text = context.call("STATS " + options.name);
-  if (!before_text) return context.exit();
-  const ordered_json before = parse_json(*before_text);
-  if (!before.is_object()) return context.fail({Code::kBadRequest, "expected the collection's state from the daemon"});
-  if (const Status status = prepare_directory(options); !status.ok()) return context.fail(status);
+// Into a directory that is prepared.
+Exit write_export(Context& context, const ExportOptions& options, const ordered_json& before) {
   const ExportInfo info{options.name, before};
   auto exporter = options.format == "json" ? make_json_exporter(options.directory, info)
                                            : make_numpy_exporter(options.directory, info);
@@ -111,6 +137,19 @@ Exit export_collection(Context& context, const ExportOptions& options) {
   return Exit::kOk;
 }
 
+Exit export_collection(Context& context, const ExportOptions& options) {
+  const Interrupt interrupt;
+  const auto before = context.call("STATS " + options.name);
+  if (!before) return context.exit();
+  if (const Status status = prepare_directory(options); !status.ok()) return context.fail(status);
+  const Exit exit = write_export(context, options, parse_json(*before));
+  if (exit == Exit::kOk) return exit;
+  // A part of an export would only be in the way of the next one.
+  const Status removed = remove_export(options.directory);
+  if (!removed.ok()) context.note(removed.message());
+  return exit;
+}
+
 }  // namespace
 
 void add_export_command(CLI::App& app, Context& context) {
@@ -121,7 +160,7 @@ void add_export_command(CLI::App& app, Context& context) {
   command->add_option("--format", options->format, "numpy or json")
       ->required()
       ->check(CLI::IsMember({"numpy", "json"}));
-  command->add_flag("--force", options->force, "Write over an earlier export in DIR");
+  command->add_flag("--force", options->force, "Replace an earlier export in DIR, of either format");
   command->footer(
       "numpy: vectors.npy, ids.npy, attributes.jsonl, links_0.npy and up (row numbers, -1 for none), meta.json.\n"
       "json: points.json with the settings and all points.\n\n"

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 #include <unordered_map>
 
@@ -62,7 +61,6 @@ class NumpyExporter : public Exporter {
     VS_RETURN_IF_ERROR(attributes_.commit());
     VS_RETURN_IF_ERROR(write_ids());
     for (size_t layer = 0; layer < layers_.size(); ++layer) VS_RETURN_IF_ERROR(write_links(layer));
-    VS_RETURN_IF_ERROR(remove_old_layers());
     meta["count"] = count();
     meta["layers"] = layers_.size();
     VS_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(directory_ + "/meta.json"));
@@ -133,17 +131,6 @@ class NumpyExporter : public Exporter {
       VS_RETURN_IF_ERROR(file.append(row.data(), row.size() * sizeof(int32_t)));
     }
     return file.finish(count());
-  }
-
-  // Of an earlier export of a graph with more layers into the same directory.
-  Status remove_old_layers() {
-    for (size_t layer = layers_.size(); layer <= static_cast<size_t>(limits::kLayerMax); ++layer) {
-      const std::string path = directory_ + "/links_" + std::to_string(layer) + ".npy";
-      std::error_code error;
-      std::filesystem::remove(path, error);
-      if (error) return {Code::kIoError, "cannot remove " + path + ": " + error.message()};
-    }
-    return {};
   }
 
   const std::string directory_;

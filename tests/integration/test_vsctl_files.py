@@ -64,6 +64,12 @@ class Import(VsctlTest):
         self.assertEqual([p["id"] for p in self.json("scan", self.name)["points"]], ["ärmel", "with space", "="])
         ids.write_text("a\nb\n")
         self.assertIn("2 lines", self.run_ctl("import", self.name, vectors, "--ids", ids, code=FAILURE).stderr)
+        ids.write_text("")
+        self.assertIn("0 lines", self.run_ctl("import", self.name, vectors, "--ids", ids, code=FAILURE).stderr)
+        ids.write_text("a\nb\na\n")
+        done = self.run_ctl("import", self.name, vectors, "--ids", ids, code=FAILURE)
+        self.assertIn("line 3: the id 'a' stands in line 1 already", done.stderr)
+        self.assertEqual(self.live(), 3)
         ids.write_text("a\n\nb\n")
         self.assertIn("line 2", self.run_ctl("import", self.name, vectors, "--ids", ids, code=FAILURE).stderr)
 
@@ -83,6 +89,40 @@ class Import(VsctlTest):
         reply = self.json("import", self.name, vectors, code=PARTLY)
         self.assertEqual((reply["rows"], reply["rejected"]), (174, 26))
         self.assertEqual([row["code"] for row in reply["rejected_rows"]][:3], ["not_finite", "zero_vector", "not_finite"])
+        # What was rejected is listed, all of it.
+        self.assertEqual([row["row"] for row in reply["rejected_rows"]], [0, 3] + list(range(8, 200, 8)))
+        self.assertEqual(reply["replaced"], 174)
+        self.assertIn("174 replaced, 26 rejected", self.run_ctl("import", self.name, vectors, code=PARTLY).stdout)
+
+    def test_a_file_name_in_brackets_is_one_file(self):
+        path = npy(self.folder / "[a,b]", [1, 2], columns=2)
+        os.chdir(self.folder)
+        self.addCleanup(os.chdir, "/")
+        self.run_ctl("import", self.name, "[a,b]", "--metric", "l2")
+        self.run_ctl("import", self.name, path, "[a,b]")
+        self.assertEqual(self.live(), 2)
+
+    def test_labels_are_no_vectors(self):
+        labels = idx(self.folder / "l", (784,), [1] * 784, pack=bytes)
+        done = self.run_ctl("import", self.name, labels, "--metric", "l2", code=FAILURE)
+        self.assertIn("--labels", done.stderr)
+        self.assertNotIn(self.name, self.run_ctl("list").stdout)
+
+    def test_attributes(self):
+        vectors = npy(self.folder / "v.npy", [1, 2, 3], columns=1)
+        attributes = self.folder / "a.jsonl"
+        attributes.write_text('{"population":1e39,"zero":-0}\n{}\r\n  {"é" :\t[1]}')
+        self.run_ctl("import", self.name, vectors, "--attributes", attributes, "--metric", "l2")
+        points = self.run_ctl("scan", self.name, "--output", "json").stdout
+        self.assertIn('{"id":"0","attributes":{"population":1e39,"zero":-0}}', points)
+        self.assertIn('{"id":"2","attributes":{"é" : [1]}}', points)
+        for text, part in (("{}\n{}\n", "2 lines"), ("{}\n[]\n{}\n", "line 2"), ("{}\n{}\n{\n", "line 3"), ("", "0 lines")):
+            attributes.write_text(text)
+            done = self.daemon.vsctl("import", self.name, vectors, "--attributes", attributes)
+            self.assertNotEqual(done.returncode, OK)
+            self.assertIn(part, done.stderr)
+        labels = npy(self.folder / "l.npy", [1, 2, 3], "<i4")
+        self.run_ctl("import", self.name, vectors, "--attributes", attributes, "--labels", labels, code=USAGE)
 
     def test_refused_before_anything_is_sent(self):
         vectors = npy(self.folder / "v.npy", [1, 2, 3, 4], columns=2)
@@ -135,8 +175,9 @@ class LostDaemon(harness.unittest.TestCase):
             daemon.kill()
             thread.join()
             done = results[0]
-            self.assertEqual((done.returncode, done.stdout), (UNREACHABLE, ""), done.stderr)
+            self.assertEqual(done.returncode, UNREACHABLE, done.stderr)
             acknowledged = int(re.search(r"(\d+) of 40000 rows are acknowledged", done.stderr).group(1))
+            self.assertRegex(done.stdout, rf"^{acknowledged} rows in .*, stopped\n$")
             daemon.start()
             self.assertGreaterEqual(daemon.connect().ok("STATS c")["live"], acknowledged)
 
@@ -180,8 +221,24 @@ class Export(VsctlTest):
                 self.assertTrue((links == -1).all(axis=1).any())
         self.assertFalse((out / f"links_{meta['layers']}.npy").exists())
         self.assertEqual([path.name for path in out.iterdir() if path.suffix == ".tmp"], [])
-        # What was exported can be imported.
-        self.run_ctl("import", self.name + "-copy", out / "vectors.npy", "--metric", "l2")
+        # What was exported can be imported: the same points, in the same order.
+        self.run_ctl("import", self.name + "-copy", out / "vectors.npy", "--ids", out / "ids.npy", "--attributes",
+                     out / "attributes.jsonl", "--metric", "l2", "--connections", "1")
+        options = ("--all", "--with", "vector,attributes", "--output", "json")
+        self.assertEqual(self.run_ctl("scan", self.name + "-copy", *options).stdout,
+                         self.run_ctl("scan", self.name, *options).stdout)
+        for name in (ids[-1], "p0", "p498"):
+            self.assertEqual(self.client.ok(f"GET {self.name}-copy {json.dumps(name)} with=vector"),
+                             self.client.ok(f"GET {self.name} {json.dumps(name)} with=vector"))
+        wrong = numpy.array(["a", "b", "a"])
+        numpy.save(self.folder / "wrong.npy", wrong)
+        three = npy(self.folder / "three.npy", [0] * 9, columns=3)
+        for array, part in ((wrong, "row 2: the id 'a' stands in row 0"), (numpy.array(["a", "b"]), "has 2"),
+                            (numpy.array(["a", "", "c"]), "row 1"), (numpy.arange(3), "strings"),
+                            (numpy.array([["a", "b", "c"]]), "one dimension")):
+            numpy.save(self.folder / "wrong.npy", array)
+            done = self.run_ctl("import", self.name, three, "--ids", self.folder / "wrong.npy", code=FAILURE)
+            self.assertIn(part, done.stderr)
 
     def test_json(self):
         self.fill(30)
@@ -206,6 +263,22 @@ class Export(VsctlTest):
         self.assertIn("--force", self.run_ctl("export", self.name, out, "--format", "numpy", code=FAILURE).stderr)
         self.run_ctl("export", self.name, out, "--format", "numpy", "--force")
         self.assertFalse((out / "links_9.npy").exists())
+        # Of either format, nothing of the earlier export stays.
+        (out / "ids.npy.tmp").write_text("of an export that was killed")
+        self.run_ctl("export", self.name, out, "--format", "json", "--force")
+        self.assertEqual([path.name for path in out.iterdir()], ["points.json"])
+        self.run_ctl("export", self.name, out, "--format", "numpy", "--force")
+        self.assertFalse((out / "points.json").exists())
+        # What a killed export leaves is in nobody's way; other files are somebody's.
+        unfinished = self.folder / "unfinished"
+        unfinished.mkdir()
+        (unfinished / "vectors.npy.tmp").write_text("half")
+        (unfinished / "links_3.npy.tmp").write_text("half")
+        self.run_ctl("export", self.name, unfinished, "--format", "json")
+        self.assertEqual([path.name for path in unfinished.iterdir()], ["points.json"])
+        (self.folder / "other").mkdir()
+        (self.folder / "other" / "mine.tmp").write_text("")
+        self.run_ctl("export", self.name, self.folder / "other", "--format", "json", code=FAILURE)
         plain = self.folder / "plain"
         plain.write_text("")
         self.run_ctl("export", self.name, plain, "--format", "json", code=FAILURE)
@@ -274,6 +347,10 @@ class Eval(VsctlTest):
         self.run_ctl("eval", self.name, "--queries", vectors, "--truth", vectors, "-k", "1", code=FAILURE)
         self.run_ctl("eval", self.name, "--queries", truth, code=FAILURE)
         self.run_ctl("eval", "nothing", "--queries", vectors, code=NOT_FOUND)
+        self.run_ctl("create", self.name + "-empty", "--dim", "3")
+        for options in ([], ["--truth", truth, "-k", "1"]):
+            done = self.run_ctl("eval", self.name + "-empty", "--queries", vectors, *options, code=FAILURE)
+            self.assertIn("has no points", done.stderr)
         self.run_ctl("eval", self.name, "--queries", vectors, "--ef", "0", code=USAGE)
 
 
