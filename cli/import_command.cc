@@ -155,8 +155,8 @@ void add_import_command(CLI::App& app, Context& context) {
   command->footer(
       "A collection that is not there is created if one of --metric, --m, --ef-construction, --ml, --ef-search,\n"
       "--seed or --codes is given. Give --labels once for each file, or once for all. A row that the daemon rejects\n"
-      "is listed, and the exit code is then 6. Ctrl-C stops the import: what was sent is waited for, and the exit code\n"
-      "is 6, too.\n\n"
+      "is listed, and the exit code is then 6. Ctrl-C stops the import: what was sent is waited for, and the exit\n"
+      "code is 6, too.\n\n"
       "Examples:\n"
       "  vsctl import fashion train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz --scale 1/255 --metric "
       "l2\n"
