@@ -153,6 +153,7 @@ Examples:
   vsd --data-dir d --listen 127.0.0.1:0             pick a free port and log it: ready listen=HOST:PORT
   vsd --data-dir d --socket d/vsd.sock              a Unix socket beside TCP
   vsd --config /etc/vsd.conf --check-config         show the settings and where each comes from
+  vsd --check /var/lib/vsd --deep                   look for damage while no vsd uses the directory
   printf 'PING\n' | nc -N 127.0.0.1 8700            speak to it
 
 Exit codes: 0 fine, 1 failure, 2 usage, 5 corruption.)";
@@ -160,7 +161,9 @@ Exit codes: 0 fine, 1 failure, 2 usage, 5 corruption.)";
 struct Flags {
   std::map<std::string_view, std::string> values;  // of the options in the table that were given
   std::string config_file;
-  bool check = false;
+  bool check_config = false;
+  std::optional<std::string> check_directory;
+  bool deep = false;
   std::optional<std::string> text;  // --help or --version
 };
 
@@ -183,7 +186,12 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
     }
     CLI::Option* const restore_option =
         app.add_option("--restore", restore, "Start from a snapshot (not in this version)")->type_name("DIR");
-    app.add_flag("--check-config", flags.check, "Print the settings and the origin of each, then exit with 0 or 2");
+    app.add_flag("--check-config", flags.check_config,
+                 "Print the settings and the origin of each, then exit with 0 or 2");
+    app.add_option("--check", flags.check_directory,
+                   "Check the data directory of a vsd that does not run, change nothing, and exit with 0 or 5")
+        ->type_name("DIR");
+    app.add_flag("--deep", flags.deep, "With --check: read all vectors, too, and measure recall")->needs("--check");
     app.add_flag("--version", version, "Print the version and exit");
     // CLI11 takes the last argument first.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
@@ -208,6 +216,12 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
     if (option->count() > 0) flags.values[key] = values[key];
   }
   if (version) flags.text = "vsd " VS_VERSION "\n";
+  if (flags.check_directory) {
+    if (flags.check_directory->empty()) return bad("--check must be the path of a data directory, got ''");
+    if (flags.check_config || !flags.config_file.empty() || !flags.values.empty()) {
+      return bad("--check takes its directory and --deep only, got another option with it; leave that out");
+    }
+  }
   return flags;
 }
 
@@ -240,7 +254,13 @@ Result<Startup> load_config(const std::vector<std::string>& arguments, const Env
     startup.text = *flags.text;
     return startup;
   }
-  if (flags.check) startup.action = Startup::Action::kCheckConfig;
+  if (flags.check_directory) {
+    startup.action = Startup::Action::kCheckDirectory;
+    startup.directory = *flags.check_directory;
+    startup.deep = flags.deep;
+    return startup;
+  }
+  if (flags.check_config) startup.action = Startup::Action::kCheckConfig;
 
   Layers layers;
   if (flags.config_file.empty()) {

@@ -40,9 +40,11 @@ struct Setting {
 };
 
 struct Startup {
-  enum class Action { kServe, kCheckConfig, kPrint };
+  enum class Action { kServe, kCheckConfig, kCheckDirectory, kPrint };
   Action action = Action::kServe;
-  std::string text;  // what to print for kPrint: --help or --version
+  std::string text;       // what to print for kPrint: --help or --version
+  std::string directory;  // to check for kCheckDirectory, which reads no settings
+  bool deep = false;
   Config config;
   std::vector<Setting> settings;
 };

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kAnyNumber = static_cast<size_t>(-1);
 
 // Verbs of protocol version 1 that are not built yet: a client that knows the protocol gets more than "unknown".
-constexpr std::array<std::string_view, 6> kLaterVerbs = {"SNAPSHOT", "CHECK", "REBUILD", "COMPACT", "JOBS", "CANCEL"};
+constexpr std::array<std::string_view, 3> kLaterVerbs = {"SNAPSHOT", "REBUILD", "COMPACT"};
 
 const Command kCommands[] = {
     {.verb = "PING",
@@ -122,6 +122,28 @@ const Command kCommands[] = {
      .arguments_max = 1,
      .options = {"cursor", "limit", "with"},
      .run = run_scan},
+    {.verb = "CHECK",
+     .usage = "CHECK name [deep=true] [repair=true]",
+     .help = "Starts a job that compares a collection's files with RocksDB; deep= also reads all vectors and measures "
+             "recall, repair= mends what is found. JOBS shows the result.",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .options = {"deep", "repair"},
+     .run = run_check},
+    {.verb = "JOBS",
+     .usage = "JOBS [n]",
+     .help = "The jobs that run, wait or have ended, with their results; or one of them.",
+     .arguments_min = 0,
+     .arguments_max = 1,
+     .options = {},
+     .run = run_jobs},
+    {.verb = "CANCEL",
+     .usage = "CANCEL n",
+     .help = "Cancels a job that has not ended, and shows it.",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .options = {},
+     .run = run_cancel},
     {.verb = "CHECKPOINT",
      .usage = "CHECKPOINT",
      .help = "Brings all mapped files to disk, so that a restart has nothing to replay.",

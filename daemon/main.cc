@@ -1,4 +1,4 @@
-// vsd: opens the database, serves it until it is told to stop, and closes it.
+// vsd: opens the database, serves it until it is told to stop, and closes it. Or checks one that nobody serves.
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -17,6 +17,7 @@
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/offline_check.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
 #include "storage/collection.h"
@@ -104,11 +105,20 @@ int serve(const Config& config) {
     notify_systemd("READY=1");
     server.run();
   }
+  service.jobs.stop();
   const Status closed = database->close();
   if (!listening.ok()) return failed("listen_failed", listening);
   if (!closed.ok()) return failed("close_failed", closed);
   spdlog::info("stopped requests={} errors={}", service.requests.load(), service.errors.load());
   return EXIT_SUCCESS;
+}
+
+int check_directory(const std::string& directory, bool deep) {
+  set_up_log("warn");
+  const auto clean = check_offline(directory, deep);
+  if (clean.ok()) return *clean ? EXIT_SUCCESS : kExitCorrupt;
+  std::fprintf(stderr, "vsd: cannot check %s: %s\n", directory.c_str(), clean.status().message().c_str());
+  return clean.status().code() == Code::kCorrupt ? kExitCorrupt : kExitFailure;
 }
 
 int start(const std::vector<std::string>& arguments) {
@@ -125,6 +135,8 @@ int start(const std::vector<std::string>& arguments) {
     case Startup::Action::kCheckConfig:
       std::fputs(describe(startup->settings).c_str(), stdout);
       return EXIT_SUCCESS;
+    case Startup::Action::kCheckDirectory:
+      return check_directory(startup->directory, startup->deep);
     case Startup::Action::kServe:
       break;
   }

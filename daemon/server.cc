@@ -179,6 +179,8 @@ void Server::begin_stop(const std::string& reason) {
   spdlog::info("stopping reason='{}' clients={}", reason, service_.clients.load());
   notify_systemd("STOPPING=1");
   service_.shutting_down = true;
+  // They end while the sessions drain.
+  service_.jobs.cancel_all();
   error_code ignored;
   // From here on a second signal has its default effect.
   signals_.clear(ignored);

@@ -1,4 +1,4 @@
-// What all sessions share: the database, the token, the counters.
+// What all sessions share: the database, its jobs, the token, the counters.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "daemon/jobs.h"
 #include "storage/database.h"
 
 namespace vs::daemon {
@@ -23,6 +24,7 @@ struct Service {
   std::atomic<uint64_t> errors{0};
   std::atomic<bool> shutting_down{false};
   std::function<void()> shut_down{};  // set by the server; from any thread
+  Jobs jobs{};                        // stopped before the database is closed
 };
 
 }  // namespace vs::daemon

@@ -20,6 +20,11 @@ Status run_create(const Call& call, std::string& json);
 Status run_drop(const Call& call, std::string& json);
 Status run_stats(const Call& call, std::string& json);
 
+// verbs_jobs.cc
+Status run_check(const Call& call, std::string& json);
+Status run_jobs(const Call& call, std::string& json);
+Status run_cancel(const Call& call, std::string& json);
+
 // verbs_points.cc
 Status start_add(const Call& call, Done done);
 Status start_del(const Call& call, Done done);

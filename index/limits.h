@@ -15,6 +15,9 @@ inline constexpr size_t kRequestsInFlight = 1024;
 inline constexpr size_t kRequestBytesInFlight = 8u << 20;
 inline constexpr size_t kReplyBytes = 64u << 20;
 inline constexpr size_t kOptions = 32;
+// Jobs that wait for their turn, and those that have ended and can still be asked for.
+inline constexpr size_t kJobsWaiting = 64;
+inline constexpr size_t kJobsKept = 100;
 
 inline constexpr uint32_t kKMax = 10'000;
 inline constexpr uint32_t kEfMax = 10'000;

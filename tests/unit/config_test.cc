@@ -192,13 +192,30 @@ TEST_F(ConfigTest, RestoreIsHonest) {
   EXPECT_TRUE(contains(complaint({"--restore", "x"}), "this version has no snapshots yet"));
 }
 
+TEST_F(ConfigTest, CheckOfADirectoryReadsNoSettings) {
+  environment_["VSD_CONFIG"] = directory_ + "/none";
+  Startup startup = good({"--check", "some where"});
+  EXPECT_EQ(startup.action, Startup::Action::kCheckDirectory);
+  EXPECT_EQ(startup.directory, "some where");
+  EXPECT_FALSE(startup.deep);
+  startup = good({"--deep", "--check=d"});
+  EXPECT_EQ(startup.directory, "d");
+  EXPECT_TRUE(startup.deep);
+  environment_.clear();
+  EXPECT_TRUE(contains(complaint({"--deep"}), "--check"));
+  EXPECT_TRUE(contains(complaint({"--check", ""}), "the path of a data directory"));
+  for (const std::string other : {"--threads=1", "--data-dir=d", "--check-config", "--config=c"}) {
+    EXPECT_TRUE(contains(complaint({"--check", "d", other}), "its directory and --deep only")) << other;
+  }
+}
+
 TEST_F(ConfigTest, HelpAndVersionArePrinted) {
   const Startup help = good({"--help"});
   EXPECT_EQ(help.action, Startup::Action::kPrint);
   for (const std::string_view flag :
        {"--config", "--data-dir", "--listen", "--socket", "--threads", "--durability", "--token-file", "--log-level",
         "--free-space-reserve-mb", "--checkpoint-operations", "--checkpoint-interval-s", "--restore", "--check-config",
-        "--version"}) {
+        "--check", "--deep", "--version"}) {
     EXPECT_TRUE(contains(help.text, flag)) << flag;
   }
   const Startup version = good({"--version"});
