@@ -15,8 +15,8 @@ CheckReport unopened(const std::string& why) {
 Result<CheckReport> check_one(FileSystem& file_system, const Store& store, const std::string& directory,
                               const LastRun& last, const CollectionInfo& info, const CheckOptions& options,
                               Progress& progress) {
-  const auto opened = Generation::open(file_system, generation_identity(directory, info), info.config, info.slots,
-                                       Access::kReadOnly);
+  const auto opened =
+      Generation::open(file_system, generation_identity(directory, info), info.config, info.slots, Access::kReadOnly);
   if (!opened.ok()) {
     if (opened.status().code() != Code::kCorrupt) return opened.status();
     CheckReport report = unopened(opened.status().message() + " (the next start rebuilds the collection from RocksDB)");

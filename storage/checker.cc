@@ -167,8 +167,8 @@ Status Checker::look_at_vector(Slot slot, const Record& record) {
   if (std::memcmp(mapped.data(), expected.data(), mapped.size_bytes()) == 0) return {};
 
   const auto differs = std::mismatch(mapped.begin(), mapped.end(), expected.begin());
-  std::string wrong = "component " + std::to_string(differs.first - mapped.begin()) + " is " + std::to_string(*differs.first) +
-          ", RocksDB has " + std::to_string(*differs.second);
+  std::string wrong = "component " + std::to_string(differs.first - mapped.begin()) + " is " +
+                      std::to_string(*differs.first) + ", RocksDB has " + std::to_string(*differs.second);
   float square = 0;
   for (const float x : mapped) square += x * x;
   if (!std::isfinite(square)) {
@@ -212,8 +212,9 @@ void Checker::measure_recall() {
     if (exact.empty()) continue;
     // By distance, since several points may be equally far.
     wanted += exact.size();
-    found += static_cast<uint64_t>(std::count_if(fast.begin(), fast.begin() + std::min(fast.size(), exact.size()),
-                                                 [&](const Neighbor& n) { return n.distance <= exact.back().distance; }));
+    found +=
+        static_cast<uint64_t>(std::count_if(fast.begin(), fast.begin() + std::min(fast.size(), exact.size()),
+                                            [&](const Neighbor& n) { return n.distance <= exact.back().distance; }));
     ++queries;
     if (!fast.empty() && fast.front().distance <= exact.front().distance) ++found_self;
   }

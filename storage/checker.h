@@ -18,13 +18,13 @@ namespace vs::storage {
 
 // What was found, in a form that can be looked at again and repaired.
 struct Findings {
-  std::vector<Slot> liveness;   // live or dead, against RocksDB
-  std::vector<Slot> links;      // a list with a word that cannot be
-  std::vector<Slot> reach;      // live, and no way leads there
-  std::vector<Slot> vectors;    // not RocksDB's
-  std::vector<Lsn> stale;       // records of replaced operations
-  bool rebuild = false;         // files, rows or slots are missing: only a new generation helps
-  std::vector<Problem> texts;   // the first CheckReport::kProblemsMax
+  std::vector<Slot> liveness;  // live or dead, against RocksDB
+  std::vector<Slot> links;     // a list with a word that cannot be
+  std::vector<Slot> reach;     // live, and no way leads there
+  std::vector<Slot> vectors;   // not RocksDB's
+  std::vector<Lsn> stale;      // records of replaced operations
+  bool rebuild = false;        // files, rows or slots are missing: only a new generation helps
+  std::vector<Problem> texts;  // the first CheckReport::kProblemsMax
   uint64_t count = 0;
 
   bool empty() const { return count == 0; }

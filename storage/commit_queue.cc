@@ -46,6 +46,9 @@ struct CommitQueue::Group {
   std::map<const CollectionImpl*, PerCollection> collections;
   std::vector<Operation> operations;
   std::vector<std::shared_ptr<Completion>> completions;
+  // Answers of requests that change nothing ("it exists", "it is missing"). They may rest on an operation of this group,
+  // so they wait until that is durable; told the error if it is not.
+  std::vector<std::function<void(const Status&)>> answers;
   uint64_t free_bytes = 0;
 };
 
@@ -138,7 +141,10 @@ void CommitQueue::commit_group(std::deque<Mutation>& mutations) {
     std::visit([&](auto& mutation) { prepare(group, mutation); }, mutations.front());
     mutations.pop_front();
   }
-  if (group.operations.empty()) return;
+  if (group.operations.empty()) {
+    for (const auto& answer : group.answers) answer({});
+    return;
+  }
   const bool sync = options_.durability == Durability::kAlways;
   Status status = failure();
   if (status.ok()) status = store_.write(group.batch, sync);
@@ -146,12 +152,14 @@ void CommitQueue::commit_group(std::deque<Mutation>& mutations) {
     fail(status);
     const Status told{Code::kIoError, "the write may be lost, vsd stops: " + status.message()};
     for (const auto& completion : group.completions) completion->finish(told);
+    for (const auto& answer : group.answers) answer(told);
     return;
   }
   ++commits_;
   if (sync) ++syncs_;
   operations_ += group.operations.size();
   stage(group);
+  for (const auto& answer : group.answers) answer({});
 }
 
 // What the id's LSN will be when the operations before this one are done; 0 if there is no such point.
@@ -186,11 +194,14 @@ void CommitQueue::prepare(Group& group, Add& add) {
   const auto current = current_lsn(group, collection, request.id);
   if (!current.ok()) return add.done(current.status());
   const bool exists = current->value != 0;
-  if (exists && request.condition == AddRequest::If::kAbsent) {
-    return refuse(Code::kExists, "point '" + request.id + "' is there already, and if=absent was asked");
-  }
-  if (!exists && request.condition == AddRequest::If::kPresent) {
-    return refuse(Code::kNotFound, "no point '" + request.id + "' to replace, and if=present was asked");
+  if (request.condition == (exists ? AddRequest::If::kAbsent : AddRequest::If::kPresent)) {
+    Status refused =
+        exists ? Status{Code::kExists, "point '" + request.id + "' is there already, and if=absent was asked"}
+               : Status{Code::kNotFound, "no point '" + request.id + "' to replace, and if=present was asked"};
+    group.answers.emplace_back([done = std::move(add.done), refused = std::move(refused)](const Status& status) {
+      done(status.ok() ? refused : status);
+    });
+    return;
   }
   const std::string value = encode_record({.kind = Record::Kind::kUpsert,
                                            .previous = *current,
@@ -251,7 +262,13 @@ void CommitQueue::prepare(Group& group, Delete& remove) {
     }
   }
   reply.deleted = found.size();
-  if (found.empty()) return remove.done(std::move(reply));
+  if (found.empty()) {
+    group.answers.emplace_back([done = std::move(remove.done), reply = std::move(reply)](const Status& status) {
+      if (!status.ok()) return done(status);
+      done(reply);
+    });
+    return;
+  }
 
   Group::PerCollection& mine = group.collections[&collection];
   if (mine.last.value == 0) mine.last = collection.last_lsn();

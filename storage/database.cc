@@ -21,6 +21,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kSyncInterval = std::chrono::seconds(1);
 
+std::string parent_directory(const std::string& path) {
+  const size_t end = path.find_last_not_of('/');
+  const size_t slash = path.rfind('/', end);
+  if (end == std::string::npos || slash == 0) return "/";
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
 Uuid random_uuid() {
   std::random_device device;
   Uuid uuid;
@@ -91,6 +98,9 @@ Status Database::Impl::open_store() {
   VS_RETURN_IF_ERROR(preflight(file_system_, options_.store_env, options_.directory));
   VS_RETURN_IF_ERROR(file_system_.create_directories(options_.directory + "/collections"));
   VS_RETURN_IF_ERROR(file_system_.create_directories(options_.directory + "/rocksdb"));
+  // RocksDB syncs what is in its directory, but not that directory's own name.
+  VS_RETURN_IF_ERROR(file_system_.sync_directory(options_.directory));
+  VS_RETURN_IF_ERROR(file_system_.sync_directory(parent_directory(options_.directory)));
   VS_ASSIGN_OR_RETURN(store_, Store::open(options_.directory + "/rocksdb", options_.store_env, Access::kReadWrite));
   return {};
 }

@@ -6,7 +6,8 @@ namespace vs::storage {
 namespace {
 
 Status lost(const std::string& name, const std::string& directory, const std::string& what) {
-  return {Code::kCorrupt, "collection '" + name + "': " + what + ": acknowledged data was lost, probably by damage to " +
+  return {Code::kCorrupt, "collection '" + name + "': " + what +
+                              ": acknowledged data was lost, probably by damage to " +
                               "the RocksDB log. Nothing was changed. Restore a backup; or delete " + directory +
                               ", and the next start goes on with what the log has"};
 }
@@ -29,8 +30,9 @@ Status check_nothing_lost(FileSystem& file_system, const Store& store, const std
     if (!current.ok()) {
       status = current.status();
     } else if (*current == lsn) {
-      status = lost(name, identity.directory, "rows.dat says that operation " + std::to_string(lsn.value) +
-                                                  " was deleted or replaced, the log does not");
+      status = lost(
+          name, identity.directory,
+          "rows.dat says that operation " + std::to_string(lsn.value) + " was deleted or replaced, the log does not");
     }
   };
   for (Slot slot{0}; slot.value < info.slots && status.ok(); ++slot.value) {
@@ -40,8 +42,9 @@ Status check_nothing_lost(FileSystem& file_system, const Store& store, const std
   generation.for_each_row_behind([&](const Row& row) {
     if (!status.ok() || row.lsn == 0) return;
     if (row.lsn > last.value) {
-      status = lost(name, identity.directory, "rows.dat holds operation " + std::to_string(row.lsn) +
-                                                  ", the log ends at " + std::to_string(last.value));
+      status = lost(
+          name, identity.directory,
+          "rows.dat holds operation " + std::to_string(row.lsn) + ", the log ends at " + std::to_string(last.value));
     } else if ((row.flags & Row::kDead) != 0) {
       const auto value = store.get_record(info.number, Lsn{row.lsn});
       if (!value.ok()) return;

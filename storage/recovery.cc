@@ -111,7 +111,9 @@ class Recovery {
   // What was replayed need not be replayed again. A rebuilt generation becomes the collection's by this write; the
   // directory of the old one is then named by nobody, and database.cc removes it.
   Status finish(uint64_t replayed) {
-    if (replayed == 0 && !rebuilt_) return {};
+    // What was mended without a replay (links, and what rows said of deletions that the log lost) must be on the disk, too,
+    // before anybody calls the files clean.
+    if (replayed == 0 && !rebuilt_) return context_.clean ? Status{} : generation().sync();
     if (rebuilt_) collection_->info().checkpoint_lsn = {};
     if (last_lsn_.value != 0) {
       std::mutex nobody_commits_yet;

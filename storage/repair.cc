@@ -132,8 +132,7 @@ class Repair {
   }
 
   Status mend_vector(Generation& generation, Slot slot) {
-    VS_ASSIGN_OR_RETURN(const std::string value,
-                        context_.store.get_record(collection_.number(), generation.lsn(slot)));
+    VS_ASSIGN_OR_RETURN(const std::string value, context_.store.get_record(collection_.number(), generation.lsn(slot)));
     VS_ASSIGN_OR_RETURN(const Record record, decode_record(value, collection_.config().dim));
     std::vector<float> vector = decode_vector(record.vector);
     if (collection_.config().metric == Metric::kCosine) normalize(vector);

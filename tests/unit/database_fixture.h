@@ -16,8 +16,8 @@ namespace vs::storage {
 
 inline constexpr uint32_t kDim = 8;
 
-inline Result<AddReply> add(Collection& collection, std::string id, std::vector<float> vector, std::string attributes = {},
-                     AddRequest::If condition = AddRequest::If::kAlways) {
+inline Result<AddReply> add(Collection& collection, std::string id, std::vector<float> vector,
+                            std::string attributes = {}, AddRequest::If condition = AddRequest::If::kAlways) {
   std::promise<Result<AddReply>> reply;
   collection.add({std::move(id), std::move(vector), std::move(attributes), condition},
                  [&](Result<AddReply> r) { reply.set_value(std::move(r)); });
