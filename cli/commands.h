@@ -17,9 +17,11 @@ void add_query_command(CLI::App& app, Context& context);
 void add_import_command(CLI::App& app, Context& context);
 void add_export_command(CLI::App& app, Context& context);
 void add_eval_command(CLI::App& app, Context& context);
+void add_check_command(CLI::App& app, Context& context);
+void add_jobs_command(CLI::App& app, Context& context);
 
-// NAME, checked.
-void add_name(CLI::App& command, std::string& name);
+// NAME, required and checked.
+CLI::Option* add_name(CLI::App& command, std::string& name);
 CLI::Option* add_scale(CLI::App& command, std::string& scale);
 // Makes `run` what the program does when the command is given.
 void set_action(CLI::App& command, Context& context, std::function<Exit()> run);

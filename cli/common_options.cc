@@ -6,8 +6,8 @@
 
 namespace vs::cli {
 
-void add_name(CLI::App& command, std::string& name) {
-  command.add_option("NAME", name, "The collection")->required()->check([](const std::string& text) {
+CLI::Option* add_name(CLI::App& command, std::string& name) {
+  return command.add_option("NAME", name, "The collection")->required()->check([](const std::string& text) {
     return protocol::validate_collection_name(text).message();
   });
 }

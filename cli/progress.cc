@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "cli/table.h"
+
 namespace vs::cli {
 
 using Clock = std::chrono::steady_clock;
@@ -20,22 +22,28 @@ std::string short_duration(double seconds) {
   return text;
 }
 
-Progress::Progress(std::string what, std::string unit, uint64_t total)
-    : what_(std::move(what)),
-      unit_(std::move(unit)),
-      total_(total),
-      shown_(::isatty(STDERR_FILENO) == 1),
-      start_(Clock::now()),
-      drawn_(start_) {}
+ProgressLine::ProgressLine(std::string what) : what_(std::move(what)), shown_(::isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() {
+ProgressLine::~ProgressLine() {
   if (shown_) std::fputs("\r\033[K", stderr);
 }
+
+void ProgressLine::draw(double part, const std::string& detail) const {
+  constexpr size_t kBarWidth = 24;
+  if (!shown_) return;
+  const auto filled = static_cast<size_t>(part * kBarWidth);
+  const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
+  std::fprintf(stderr, "\r%s [%s] %3.0f%%  %s\033[K", what_.c_str(), bar.c_str(), part * 100, detail.c_str());
+  std::fflush(stderr);
+}
+
+Progress::Progress(std::string what, std::string unit, uint64_t total)
+    : line_(std::move(what)), unit_(std::move(unit)), total_(total), start_(Clock::now()), drawn_(start_) {}
 
 void Progress::advance(uint64_t count) {
   // A counter only; nothing else is published through it.
   const uint64_t done = done_.fetch_add(count, std::memory_order_relaxed) + count;
-  if (!shown_) return;
+  if (!line_.shown()) return;
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock || Clock::now() - drawn_ < std::chrono::milliseconds(100)) return;
   drawn_ = Clock::now();
@@ -43,17 +51,12 @@ void Progress::advance(uint64_t count) {
 }
 
 void Progress::draw(uint64_t done) {
-  constexpr size_t kBarWidth = 24;
   const double seconds = std::chrono::duration<double>(drawn_ - start_).count();
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
   const double part = total_ > 0 ? std::min(1.0, static_cast<double>(done) / static_cast<double>(total_)) : 1;
-  const auto filled = static_cast<size_t>(part * kBarWidth);
-  const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
   const double left = rate > 0 ? static_cast<double>(total_ - std::min(done, total_)) / rate : 0;
-  std::fprintf(stderr, "\r%s [%s] %3.0f%%  %llu/%llu %s  %.0f %s/s  ETA %s\033[K", what_.c_str(), bar.c_str(),
-               part * 100, static_cast<unsigned long long>(done), static_cast<unsigned long long>(total_),
-               unit_.c_str(), rate, unit_.c_str(), short_duration(left).c_str());
-  std::fflush(stderr);
+  line_.draw(part, std::to_string(done) + "/" + std::to_string(total_) + " " + unit_ + "  " + fixed(rate, 0) + " " +
+                       unit_ + "/s  ETA " + short_duration(left));
 }
 
 }  // namespace vs::cli

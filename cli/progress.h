@@ -9,13 +9,28 @@
 
 namespace vs::cli {
 
+// The line itself.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string what);
+  // Clears it.
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  bool shown() const { return shown_; }
+  // "what [####....]  50%  detail". `part` is from 0 to 1.
+  void draw(double part, const std::string& detail) const;
+
+ private:
+  const std::string what_;
+  const bool shown_;
+};
+
+// For work that this program counts.
 class Progress {
  public:
   Progress(std::string what, std::string unit, uint64_t total);
-  // Clears the line.
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
 
   // From any thread; draws at most ten times a second.
   void advance(uint64_t count);
@@ -23,10 +38,9 @@ class Progress {
  private:
   void draw(uint64_t done);
 
-  const std::string what_;
+  const ProgressLine line_;
   const std::string unit_;
   const uint64_t total_;
-  const bool shown_;
   const std::chrono::steady_clock::time_point start_;
   std::atomic<uint64_t> done_{0};
   std::mutex mutex_;  // of the drawing
