@@ -264,6 +264,22 @@ class Damage(unittest.TestCase):
         daemon.start()
         self.expect_mended(daemon.connect())
 
+    def test_a_header_that_is_damaged_beneath_a_running_daemon(self):
+        daemon = self.stopped()
+        daemon.start()
+        client = daemon.connect()
+        generation = client.ok("STATS c")["generation"]
+        Files(daemon.directory).write("vectors.dat", -HEADER + 20, b"\x55")
+        self.assertEqual(kinds(run_check(client, "c")), {"file"})
+        result = run_check(client, "c", "repair=true")
+        self.assertEqual((result["clean"], result["rebuilt"], result["points"]), (True, True, self.COUNT - 2), result)
+        self.assertEqual(client.ok("STATS c")["generation"], generation + 1)
+        self.expect_mended(client)
+        client.ok(f"ADD c new {harness.f32([2] * DIM)}")
+        client.ok("DEL c new")
+        daemon.restart(kill=True)
+        self.expect_mended(daemon.connect())
+
     def test_a_damaged_database(self):
         daemon = self.stopped()
         (pathlib.Path(daemon.directory) / "rocksdb" / "CURRENT").write_text("nonsense\n")
