@@ -135,7 +135,9 @@ void add_import_command(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("import", "Add the rows of IDX or NPY files, plain or gzip");
   add_name(*command, options->name);
   ImportFiles& files = options->files;
-  command->add_option("FILE", files.vectors, "The files; their rows are counted on from one to the next")->required();
+  const auto* vectors =
+      command->add_option("FILE", files.vectors, "The files; their rows are counted on from one to the next")
+          ->required();
   command->add_option("--format", files.format, "idx or npy (default: seen from the content)")
       ->check(CLI::IsMember({"guess", "idx", "npy"}));
   auto* labels =
@@ -162,7 +164,10 @@ void add_import_command(CLI::App& app, Context& context) {
       "l2\n"
       "  vsctl import words vectors.npy --ids words.txt --metric cosine\n"
       "  vsctl import copy out/vectors.npy --ids out/ids.npy --attributes out/attributes.jsonl --metric l2");
-  set_action(*command, context, [&context, options] { return import_files(context, *options); });
+  set_action(*command, context, [&context, options, vectors] {
+    options->files.vectors = vectors->results();  // CLI11 2.4 takes the one file {} for an empty list
+    return import_files(context, *options);
+  });
 }
 
 }  // namespace vs::cli

@@ -134,9 +134,12 @@ void add_delete(CLI::App& app, Context& context) {
   auto options = std::make_shared<DeleteOptions>();
   CLI::App* command = app.add_subcommand("delete", "Delete points");
   add_name(*command, options->name);
-  command->add_option("ID", options->ids, "The points' ids")->required()->check(check_id);
+  const auto* ids = command->add_option("ID", options->ids, "The points' ids")->required()->check(check_id);
   command->footer("Examples:\n  vsctl delete fashion 18094\n  vsctl delete fashion 1 2 3");
-  set_action(*command, context, [&context, options] { return remove(context, *options); });
+  set_action(*command, context, [&context, options, ids] {
+    options->ids = ids->results();  // CLI11 2.4 takes the one id {} for an empty list
+    return remove(context, *options);
+  });
 }
 
 struct ScanOptions {
