@@ -78,7 +78,7 @@ class MemoryRegion final : public MappedRegion {
   MemoryRegion(Disk& disk, uint64_t reserve) : disk_(disk), reserve_(reserve) {}
   std::byte* data() const override { return disk_.bytes.data(); }
   Status sync(uint64_t bytes) override {
-    VS_CHECK(bytes <= reserve_ && bytes <= disk_.size);
+    VS_CHECK(bytes <= reserve_);
     disk_.synced = bytes;
     return disk_.status(kSync);
   }
@@ -200,7 +200,7 @@ void operate(MappedFile& file, Disk& disk, Input& input, const FileIdentity& ide
     const uint64_t bytes = input.take<uint32_t>() % (kReserve + 4096);
     disk.failing = input.take<uint8_t>();
     const uint64_t before = file.capacity();
-    switch (operation % 4) {
+    switch (operation % 5) {
       case 0: {
         const Status status = file.ensure(bytes, {directory, uint64_t{operation} << 8});
         VS_CHECK(status.ok() ? file.capacity() >= std::max(before, bytes) : file.capacity() == before);
@@ -218,12 +218,19 @@ void operate(MappedFile& file, Disk& disk, Input& input, const FileIdentity& ide
       case 2: {
         const uint64_t part = std::min(bytes, before);
         const Status status = file.sync(part);
-        VS_CHECK(status.ok() == ((disk.failing & kSync) == 0));
+        VS_CHECK(status.ok() == ((disk.failing & (kSync | kSize)) == 0));
         VS_CHECK(disk.synced == kHeader + part);
         break;
       }
-      default:
+      case 3:
         VS_CHECK(file.verify(identity).ok() == ((disk.failing & (kSize | kRead)) == 0));
+        break;
+      default:
+        if (bytes >= before) break;
+        // Another program cuts the file. Whatever else fails, nobody is told that it is on the disk.
+        disk.resize(kHeader + bytes);
+        VS_CHECK(!file.sync(before).ok() && !file.verify(identity).ok());
+        return;
     }
     check_bytes(file, disk);
   }
