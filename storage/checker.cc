@@ -212,9 +212,9 @@ void Checker::measure_recall() {
     if (exact.empty()) continue;
     // By distance, since several points may be equally far.
     wanted += exact.size();
-    found +=
-        static_cast<uint64_t>(std::count_if(fast.begin(), fast.begin() + std::min(fast.size(), exact.size()),
-                                            [&](const Neighbor& n) { return n.distance <= exact.back().distance; }));
+    const auto end = fast.begin() + static_cast<std::ptrdiff_t>(std::min(fast.size(), exact.size()));
+    const auto as_near = [&](const Neighbor& n) { return n.distance <= exact.back().distance; };
+    found += static_cast<uint64_t>(std::count_if(fast.begin(), end, as_near));
     ++queries;
     if (!fast.empty() && fast.front().distance <= exact.front().distance) ++found_self;
   }
