@@ -46,14 +46,20 @@ class AppliedWindow {
     std::lock_guard<std::mutex> lock(mutex_);
     return mark_;
   }
-  // The records that a checkpoint at `lsn` makes superfluous, taken out of the list.
-  std::vector<Lsn> take_superseded(Lsn lsn) {
+  // The records that a checkpoint at `lsn` makes superfluous.
+  std::vector<Lsn> superseded_until(Lsn lsn) const {
     std::lock_guard<std::mutex> lock(mutex_);
-    std::vector<Lsn> taken;
-    for (; !superseded_.empty() && superseded_.front().first <= lsn; superseded_.pop_front()) {
-      taken.push_back(superseded_.front().second);
+    std::vector<Lsn> records;
+    for (const auto& [by, which] : superseded_) {
+      if (by > lsn) break;
+      records.push_back(which);
     }
-    return taken;
+    return records;
+  }
+  // They are removed.
+  void forget_superseded(Lsn lsn) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    while (!superseded_.empty() && superseded_.front().first <= lsn) superseded_.pop_front();
   }
 
  private:

@@ -6,10 +6,11 @@
 // happens in the same atomic write as (3).
 #include "index/audit.h"
 #include "storage/collection_impl.h"
+#include "storage/commit_queue.h"
 
 namespace vs::storage {
 
-Status checkpoint_collection(Store& store, CollectionImpl& collection, std::mutex& commit_mutex) {
+Status checkpoint_collection(const StorageContext& context, CollectionImpl& collection) {
   if (collection.dropped()) return {};
   {
     std::lock_guard<std::mutex> lock(collection.info_mutex());
@@ -21,18 +22,23 @@ Status checkpoint_collection(Store& store, CollectionImpl& collection, std::mute
   relink_unreachable(generation->graph());
   collection.set_audited(audited);
   const AppliedWindow::Mark mark = collection.window().mark();
-  VS_RETURN_IF_ERROR(generation->sync());
+  if (Status synced = generation->sync(); !synced.ok()) {
+    // What the kernel has of these pages is unknown from now on, and a second sync might well succeed without them.
+    context.queue.fail(synced);
+    return synced;
+  }
 
-  std::lock_guard<std::mutex> commit_lock(commit_mutex);
+  std::lock_guard<std::mutex> commit_lock(context.queue.commit_mutex());
   if (collection.dropped()) return {};
   std::lock_guard<std::mutex> lock(collection.info_mutex());
   CollectionInfo info = collection.info();
   info.checkpoint_lsn = mark.lsn;
   info.slots = mark.slots;
-  Store::Batch batch(store);
+  Store::Batch batch(context.store);
   batch.put_info(collection.name(), info);
-  for (const Lsn lsn : collection.window().take_superseded(mark.lsn)) batch.delete_record(collection.number(), lsn);
-  VS_RETURN_IF_ERROR(store.write(batch, true));
+  for (const Lsn lsn : collection.window().superseded_until(mark.lsn)) batch.delete_record(collection.number(), lsn);
+  VS_RETURN_IF_ERROR(context.queue.write(batch, true));
+  collection.window().forget_superseded(mark.lsn);
   collection.info() = info;
   return {};
 }

@@ -114,8 +114,8 @@ Result<CheckReport> check_collection(const StorageContext& context, CollectionIm
                                      const CheckOptions& options, std::mutex& checkpoint_mutex, Progress& progress);
 
 // checkpoint.cc: brings a collection's mapped files to the disk, writes that down, and trims the log. A collection
-// without new operations is left alone. `commit_mutex` keeps commits and drops out while RocksDB is written. One at a
-// time for each collection. Errors: kIoError; nothing may be acknowledged after that.
-Status checkpoint_collection(Store& store, CollectionImpl& collection, std::mutex& commit_mutex);
+// without new operations is left alone. One at a time for each collection. Errors: kNoSpace, kReadOnly: the old
+// checkpoint stands; kIoError: fatal.
+Status checkpoint_collection(const StorageContext& context, CollectionImpl& collection);
 
 }  // namespace vs::storage

@@ -119,6 +119,31 @@ Status CommitQueue::failure() const {
   return failure_;
 }
 
+Status CommitQueue::write(Store::Batch& batch, bool sync) {
+  VS_RETURN_IF_ERROR(failure());
+  if (out_of_space_) {
+    if (const Status status = store_.resume(); !status.ok()) {
+      return {Code::kNoSpace, "the disk was full, and writing cannot go on yet: " + status.message() + "; make room"};
+    }
+    out_of_space_ = false;
+  }
+  Status status = store_.write(batch, sync);
+  switch (status.code()) {
+    case Code::kOk:
+      break;
+    case Code::kNoSpace:
+      out_of_space_ = true;
+      status = {Code::kNoSpace, "the disk is full, the write was refused: " + status.message() + "; make room"};
+      break;
+    case Code::kCorrupt:
+      return {Code::kReadOnly, "RocksDB found damage and takes no writes, searches go on: " + status.message() +
+                                   "; stop vsd and restore a backup"};
+    default:
+      fail(status);
+  }
+  return status;
+}
+
 void CommitQueue::commit_loop() {
   for (;;) {
     std::deque<Mutation> mutations;
@@ -141,24 +166,21 @@ void CommitQueue::commit_group(std::deque<Mutation>& mutations) {
     std::visit([&](auto& mutation) { prepare(group, mutation); }, mutations.front());
     mutations.pop_front();
   }
-  if (group.operations.empty()) {
-    for (const auto& answer : group.answers) answer({});
-    return;
-  }
   const bool sync = options_.durability == Durability::kAlways;
-  Status status = failure();
-  if (status.ok()) status = store_.write(group.batch, sync);
+  const Status status = group.operations.empty() ? failure() : write(group.batch, sync);
   if (!status.ok()) {
-    fail(status);
-    const Status told{Code::kIoError, "the write may be lost, vsd stops: " + status.message()};
+    const Status told =
+        failure().ok() ? status : Status{Code::kIoError, "the write may be lost, vsd stops: " + status.message()};
     for (const auto& completion : group.completions) completion->finish(told);
     for (const auto& answer : group.answers) answer(told);
     return;
   }
-  ++commits_;
-  if (sync) ++syncs_;
-  operations_ += group.operations.size();
-  stage(group);
+  if (!group.operations.empty()) {
+    ++commits_;
+    if (sync) ++syncs_;
+    operations_ += group.operations.size();
+    stage(group);
+  }
   for (const auto& answer : group.answers) answer({});
 }
 

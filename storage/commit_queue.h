@@ -45,6 +45,10 @@ class CommitQueue {
   // Refuses what comes from now on, finishes what came before, ends the threads. Idempotent.
   void stop();
 
+  // Writes to RocksDB; every write of an open database goes this way. After kNoSpace the next write tries whether there
+  // is room again. Errors: kNoSpace, kReadOnly (RocksDB found damage and takes no writes); anything else is fatal, see
+  // fail(). REQUIRES: the commit mutex is held.
+  Status write(Store::Batch& batch, bool sync);
   // Held while a group is checked, written and staged. Whoever changes the set of collections holds it, too.
   std::mutex& commit_mutex() { return commit_mutex_; }
   // The first failure of the disk: nothing is acknowledged any more.
@@ -75,6 +79,7 @@ class CommitQueue {
   FileSystem& file_system_;
   const DatabaseOptions& options_;
   std::mutex commit_mutex_;
+  bool out_of_space_ = false;  // the last write to RocksDB failed so; under commit_mutex_
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
   std::deque<Mutation> queue_;

@@ -117,7 +117,10 @@ Status Database::Impl::open() {
   Store::Batch batch(*store_);
   batch.put_meta("format_version", kFormatVersion);
   batch.put_meta("open", durability_name(options_.durability));
-  VS_RETURN_IF_ERROR(store_->write(batch, true));
+  {
+    std::lock_guard<std::mutex> commit_lock(queue_->commit_mutex());
+    VS_RETURN_IF_ERROR(queue_->write(batch, true));
+  }
   maintenance_ = std::thread([this] { maintain(); });
   return {};
 }
@@ -215,10 +218,7 @@ Result<CollectionConfig> Database::Impl::create(std::string_view name, const Col
   Store::Batch batch(*store_);
   batch.put_info(name, entry.info);
   batch.put_meta("next_collection", std::to_string(next_number_ + 1));
-  if (Status written = store_->write(batch, true); !written.ok()) {
-    queue_->fail(written);
-    return written;
-  }
+  VS_RETURN_IF_ERROR(queue_->write(batch, true));
   ++next_number_;
   entry.collection =
       std::make_shared<CollectionImpl>(std::string(name), entry.info, *store_, *queue_, std::move(generation));
@@ -237,10 +237,7 @@ Status Database::Impl::drop(std::string_view name) {
   const CollectionInfo info = found->second.info;
   Store::Batch batch(*store_);
   batch.delete_collection(name, info.number);
-  if (Status written = store_->write(batch, true); !written.ok()) {
-    queue_->fail(written);
-    return written;
-  }
+  VS_RETURN_IF_ERROR(queue_->write(batch, true));
   if (found->second.collection) found->second.collection->set_dropped();
   entries_.erase(found);
   // Mapped pages stay until the last reader lets go; a crash before this leaves an orphan that the next open removes.
@@ -277,10 +274,7 @@ Status Database::Impl::checkpoint_all() {
   std::lock_guard<std::mutex> lock(checkpoint_mutex_);
   for (const auto& collection : collections()) {
     VS_RETURN_IF_ERROR(queue_->failure());
-    if (Status status = checkpoint_collection(*store_, *collection, queue_->commit_mutex()); !status.ok()) {
-      queue_->fail(status);
-      return status;
-    }
+    VS_RETURN_IF_ERROR(checkpoint_collection(context(), *collection));
   }
   ++checkpoints_;
   return {};
@@ -351,9 +345,12 @@ void Database::Impl::maintain() {
     for (const auto& collection : collections()) {
       if (!queue_->failure().ok() || !checkpoint_due(*collection, Clock::now())) continue;
       std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex_);
-      const Status status = checkpoint_collection(*store_, *collection, queue_->commit_mutex());
-      if (!status.ok()) queue_->fail(status);
-      ++checkpoints_;
+      if (const Status status = checkpoint_collection(context(), *collection); status.ok()) {
+        ++checkpoints_;
+      } else {
+        spdlog::error("checkpoint_failed collection={} code={} message='{}'", collection->name(),
+                      code_name(status.code()), status.message());
+      }
     }
     lock.lock();
   }
@@ -377,7 +374,8 @@ Status Database::Impl::close() {
   VS_RETURN_IF_ERROR(store_->flush());
   Store::Batch batch(*store_);
   batch.delete_meta("open");
-  return store_->write(batch, true);
+  std::lock_guard<std::mutex> commit_lock(queue_->commit_mutex());
+  return queue_->write(batch, true);
 }
 
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

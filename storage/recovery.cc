@@ -115,10 +115,7 @@ class Recovery {
     // before anybody calls the files clean.
     if (replayed == 0 && !rebuilt_) return context_.clean ? Status{} : generation().sync();
     if (rebuilt_) collection_->info().checkpoint_lsn = {};
-    if (last_lsn_.value != 0) {
-      std::mutex nobody_commits_yet;
-      return checkpoint_collection(context_.store, *collection_, nobody_commits_yet);
-    }
+    if (last_lsn_.value != 0) return checkpoint_collection(context_, *collection_);
     Store::Batch batch(context_.store);
     batch.put_info(name_, collection_->info());
     return context_.store.write(batch, true);

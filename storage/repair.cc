@@ -109,13 +109,16 @@ class Repair {
       // A node's links were chosen by the vector that was wrong.
       for (const Slot slot : findings.vectors) generation.graph().insert(slot);
       report.repaired += relink_unreachable(generation.graph());
-      VS_RETURN_IF_ERROR(generation.sync());
+      if (Status synced = generation.sync(); !synced.ok()) {
+        context_.queue.fail(synced);
+        return synced;
+      }
     }
     if (findings.stale.empty()) return {};
     Store::Batch batch(context_.store);
     for (const Lsn lsn : findings.stale) batch.delete_record(collection_.number(), lsn);
     report.repaired += findings.stale.size();
-    return context_.store.write(batch, true);
+    return context_.queue.write(batch, true);
   }
 
   Status mend_liveness(Generation& generation, Slot slot) {
@@ -163,13 +166,11 @@ class Repair {
     info.slots = generation->graph().slot_count();
     Store::Batch batch(context_.store);
     batch.put_info(collection_.name(), info);
-    for (const Lsn lsn : collection_.window().take_superseded(info.checkpoint_lsn)) {
+    for (const Lsn lsn : collection_.window().superseded_until(info.checkpoint_lsn)) {
       batch.delete_record(info.number, lsn);
     }
-    if (Status written = context_.store.write(batch, true); !written.ok()) {
-      context_.queue.fail(written);
-      return written;
-    }
+    VS_RETURN_IF_ERROR(context_.queue.write(batch, true));
+    collection_.window().forget_superseded(info.checkpoint_lsn);
     {
       std::lock_guard<std::mutex> lock(collection_.info_mutex());
       collection_.info() = info;

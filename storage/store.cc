@@ -2,6 +2,7 @@
 
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 #include <spdlog/spdlog.h>
 
@@ -64,6 +65,21 @@ class LogAdapter final : public rocksdb::Logger {
   }
 };
 
+// Tells a failed write of the log from a failed flush or compaction: after those RocksDB only stops, and can resume.
+class ErrorListener final : public rocksdb::EventListener {
+ public:
+  explicit ErrorListener(std::shared_ptr<std::atomic<bool>> log_broken) : log_broken_(std::move(log_broken)) {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status*) override {
+    if (reason == rocksdb::BackgroundErrorReason::kWriteCallback ||
+        reason == rocksdb::BackgroundErrorReason::kMemTable) {
+      *log_broken_ = true;
+    }
+  }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> log_broken_;
+};
+
 rocksdb::DBOptions db_options(rocksdb::Env* env) {
   rocksdb::DBOptions options;
   if (env != nullptr) options.env = env;
@@ -101,6 +117,7 @@ Result<bool> Store::exists(const std::string& directory, rocksdb::Env* env) {
 Result<std::unique_ptr<Store>> Store::open(const std::string& directory, rocksdb::Env* env, Access access) {
   rocksdb::DBOptions options = db_options(env);
   std::unique_ptr<Store> store(new Store());
+  options.listeners.push_back(std::make_shared<ErrorListener>(store->log_broken_));
   rocksdb::DB* db = nullptr;
   rocksdb::Status opened;
   if (access == Access::kReadOnly) {
@@ -120,6 +137,12 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& directory, rocksdb
 }
 
 Store::~Store() {
+  if (*log_broken_) {
+    // RocksDB (7.8, built with assertions) aborts when it closes a log to which a write failed. The process is about to
+    // end; the next start reads what is on the disk.
+    static_cast<void>(db_.release());
+    return;
+  }
   for (rocksdb::ColumnFamilyHandle* handle : handles_) {
     // Closing goes on whatever this returns: the handles only have to be gone before the database.
     const rocksdb::Status ignored = db_->DestroyColumnFamilyHandle(handle);
@@ -157,10 +180,17 @@ void Store::Batch::delete_meta(std::string_view key) { batch_.Delete(store_.meta
 Status Store::write(Batch& batch, bool sync) {
   rocksdb::WriteOptions options;
   options.sync = sync;
-  return to_status(db_->Write(options, &batch.batch_), "writing");
+  Status status = to_status(db_->Write(options, &batch.batch_), "writing");
+  return *log_broken_ ? Status{Code::kIoError, status.message()} : status;
 }
 
-Status Store::sync() { return to_status(db_->SyncWAL(), "syncing the log"); }
+Status Store::sync() {
+  const rocksdb::Status status = db_->SyncWAL();
+  if (!status.ok()) *log_broken_ = true;
+  return to_status(status, "syncing the log");
+}
+
+Status Store::resume() { return to_status(db_->Resume(), "taking writes again"); }
 
 Result<std::optional<Lsn>> Store::find_id(CollectionNumber collection, std::string_view id) const {
   rocksdb::PinnableSlice value;

@@ -4,6 +4,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -47,10 +48,13 @@ class Store {
     Store& store_;
     rocksdb::WriteBatch batch_;
   };
-  // `sync`: returns when it is on disk, with everything written before.
+  // `sync`: returns when it is on disk, with everything written before. Errors: kNoSpace and kCorrupt: RocksDB takes no
+  // writes, this one did not reach the log; kIoError: it may have, and the log cannot be used any further.
   Status write(Batch& batch, bool sync);
   // Brings everything written so far to the disk.
   Status sync();
+  // Takes writes again after one failed with kNoSpace. Errors: kNoSpace and others; then nothing has changed.
+  Status resume();
 
   // LSN of the id's present record; nullopt if there is no such point.
   Result<std::optional<Lsn>> find_id(CollectionNumber collection, std::string_view id) const;
@@ -79,6 +83,7 @@ class Store {
                                              const rocksdb::ReadOptions& options) const;
 
   std::unique_ptr<rocksdb::DB> db_;
+  std::shared_ptr<std::atomic<bool>> log_broken_ = std::make_shared<std::atomic<bool>>(false);  // a write to it failed
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // owned by db_, given back before it goes
   rocksdb::ColumnFamilyHandle* records_ = nullptr;
   rocksdb::ColumnFamilyHandle* ids_ = nullptr;

@@ -24,7 +24,7 @@ bool is_mapped(const std::string& path) { return path.ends_with(".dat"); }
 }  // namespace
 
 std::string_view call_name(Call call) {
-  constexpr std::string_view kNames[] = {"open", "mmap",  "read",   "write",  "fallocate", "ftruncate",
+  constexpr std::string_view kNames[] = {"open",  "mmap",  "read",   "write",  "fallocate", "ftruncate",
                                          "msync", "fsync", "rename", "remove", "mkdir"};
   return kNames[static_cast<size_t>(call)];
 }
@@ -163,7 +163,8 @@ Snapshot SimulatedDisk::Impl::snapshot() {
   for (const auto& [directory, changes] : unsynced_) {
     for (const Change& change : changes) {
       Snapshot::Change& copy = snapshot.unsynced[directory].emplace_back();
-      for (const auto& [name, node] : change.names) copy.names.emplace_back(name, node ? number(*node) : Snapshot::kGone);
+      for (const auto& [name, node] : change.names)
+        copy.names.emplace_back(name, node ? number(*node) : Snapshot::kGone);
     }
   }
   return snapshot;

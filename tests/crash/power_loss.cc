@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using storage::Database;
-using storage::DatabaseOptions;
 using storage::Durability;
 
 struct Options {
@@ -34,28 +33,11 @@ struct Options {
   bool trace = false;
 };
 
-// A memory file system where there is one: nothing here needs the disk.
-std::string work_directory() {
-  std::string pattern = (fs::is_directory("/dev/shm") ? std::string("/dev/shm") : fs::temp_directory_path().string()) +
-                        "/vsd-power-XXXXXX";
-  VS_CHECK(::mkdtemp(pattern.data()) != nullptr);
-  return pattern;
-}
-
 uint64_t mix(uint64_t seed, uint64_t a, uint64_t b) {
   std::seed_seq sequence{seed, a, b};
   uint32_t words[2];
   sequence.generate(words, words + 2);
   return uint64_t{words[0]} << 32 | words[1];
-}
-
-DatabaseOptions database_options(const std::string& directory, Durability durability, unsigned threads) {
-  DatabaseOptions options;
-  options.directory = directory;
-  options.durability = durability;
-  options.threads = threads;
-  options.free_space_reserve_bytes = 0;
-  return options;
 }
 
 class Run {
@@ -74,12 +56,8 @@ class Run {
   bool run() {
     fs::create_directories(data());
     SimulatedDisk disk(data());
-    Workload workload({.seed = seed_, .steps = options_.steps, .durability = durability_}, [&] {
-      DatabaseOptions options = database_options(data(), durability_, threads_);
-      options.file_system = &disk.files();
-      options.store_env = disk.env();
-      return Database::open(options);
-    });
+    Workload workload({.seed = seed_, .steps = options_.steps},
+                      [&] { return Database::open(database_options(data(), disk, durability_, threads_)); });
     int point = 0;
     if (options_.trace) {
       disk.on_call = [&](Call call, const std::string& path) {
@@ -123,7 +101,8 @@ class Run {
     ++images_;
     std::mt19937_64 random(seed);
     std::string problem;
-    if (std::uniform_real_distribution<double>(0, 1)(random) < options_.nested) problem = lose_power_again(place, random);
+    if (std::uniform_real_distribution<double>(0, 1)(random) < options_.nested)
+      problem = lose_power_again(place, random);
     if (problem.empty()) problem = open_and_verify(place, oracle, image % 4 == 0);
     if (!problem.empty()) fail(point, image, problem);
   }
@@ -139,10 +118,7 @@ class Run {
       disk.on_sync = [&] {
         if (until-- == 0) disk.snapshot().write_image(second, seed);
       };
-      DatabaseOptions options = database_options(place, durability_, threads_);
-      options.file_system = &disk.files();
-      options.store_env = disk.env();
-      const auto opened = Database::open(options);
+      const auto opened = Database::open(database_options(place, disk, durability_, threads_));
       if (!opened.ok()) return "opening it failed: " + opened.status().to_string();
     }
     if (!fs::exists(second)) return {};  // there were fewer syncs, so it was opened and closed
@@ -156,10 +132,7 @@ class Run {
     for (int round = 0; round < (twice ? 2 : 1); ++round) {
       // A disk that fails nothing; it only syncs faster than a real one.
       SimulatedDisk disk(place);
-      DatabaseOptions options = database_options(place, durability_, threads_);
-      options.file_system = &disk.files();
-      options.store_env = disk.env();
-      const auto opened = Database::open(options);
+      const auto opened = Database::open(database_options(place, disk, durability_, threads_));
       if (!opened.ok()) return "opening it failed: " + opened.status().to_string();
       const Verdict verdict = verify(**opened, oracle, durability_ == Durability::kAlways);
       searched_ += verdict.searched;

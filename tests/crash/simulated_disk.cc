@@ -23,8 +23,8 @@ Status failure(int number, Call call, const std::string& path) {
           std::string(call_name(call)) + " " + path + ": " + std::generic_category().message(number) + " (injected)"};
 }
 
-#define VS_ENTER(disk, call, path)                                                  \
-  const Lock lock((disk).mutex());                                                  \
+#define VS_ENTER(disk, call, path) \
+  const Lock lock((disk).mutex()); \
   if (const int number = (disk).enter(call, path)) return failure(number, call, path)
 
 class Region final : public MappedRegion {
@@ -134,8 +134,8 @@ rocksdb::IOStatus io_failure(int number, Call call, const std::string& path) {
   return number == ENOSPC ? rocksdb::IOStatus::NoSpace(text) : rocksdb::IOStatus::IOError(text);
 }
 
-#define VS_ENTER(disk, call, path)                                                  \
-  const Lock lock((disk).mutex());                                                  \
+#define VS_ENTER(disk, call, path) \
+  const Lock lock((disk).mutex()); \
   if (const int number = (disk).enter(call, path)) return io_failure(number, call, path)
 
 class StoreFile final : public rocksdb::FSWritableFileOwnerWrapper {

@@ -45,7 +45,7 @@ struct Snapshot {
 
   std::string root;
   std::vector<File> files;
-  std::map<std::string, int> names;                       // durable ones
+  std::map<std::string, int> names;                     // durable ones
   std::map<std::string, std::vector<Change>> unsynced;  // by directory
 
   // Makes `directory` what the disk might hold. The same seed gives the same image.

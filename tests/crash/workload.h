@@ -32,19 +32,21 @@ struct History {
 struct Oracle {
   std::map<std::string, History> collections;  // by name; no name is used twice
 };
+// For another process.
+std::string to_text(const Oracle& oracle);
+Oracle oracle_from(const std::string& text);
 
 class Workload {
  public:
   struct Options {
     uint64_t seed = 1;
     int steps = 14;
-    storage::Durability durability = storage::Durability::kAlways;
   };
   // `open` opens the database as the test wants it; called again after each close.
   using Open = std::function<Result<std::unique_ptr<storage::Database>>()>;
   Workload(const Options& options, Open open) : options_(options), open_(std::move(open)), random_(options.seed) {}
 
-  // Runs to its end or to the first error, which it returns: kIoError, kNoSpace and the like when the disk fails.
+  // Runs to its end or to the first error, which it returns. Goes on after kNoSpace: what was refused was not done.
   Status run();
   // What was sent and acknowledged up to now; from any thread.
   Oracle oracle() const {
@@ -57,6 +59,7 @@ class Workload {
   Status create();
   Status drop();
   Status write(const std::string& name, int requests);
+  void answered(const std::string& name, size_t number, const Status& status);
   int below(int n) { return std::uniform_int_distribution<int>(0, n - 1)(random_); }
 
   const Options options_;
@@ -69,6 +72,13 @@ class Workload {
   mutable std::mutex mutex_;
   Oracle oracle_;
 };
+
+// A new directory, in a memory file system where there is one.
+std::string work_directory();
+// For a database in `directory` on `disk`.
+class SimulatedDisk;
+storage::DatabaseOptions database_options(const std::string& directory, SimulatedDisk& disk,
+                                          storage::Durability durability, unsigned threads);
 
 inline constexpr uint32_t kDim = 8;
 std::vector<float> vector_of(int version);
