@@ -26,6 +26,7 @@ struct Config {
   std::string token_file;
   std::string log_level;
   uint64_t free_space_reserve_mb = 0;
+  uint32_t replay_budget_s = 0;
   uint32_t checkpoint_operations = 0;
   uint32_t checkpoint_interval_s = 0;
 

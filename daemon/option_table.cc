@@ -87,8 +87,11 @@ const OptionRule kRules[] = {
      [](Config& config, std::string_view value) {
        return apply_number<uint64_t>(config.free_space_reserve_mb, value, 0, 1u << 30);
      }},
-    {"checkpoint-operations", "N", "20000",
-     "A checkpoint after so many operations; a recovery replays at most about these",
+    {"replay-budget-s", "N", "10", "A checkpoint when the next start would have to replay about so long after a crash",
+     [](Config& config, std::string_view value) {
+       return apply_number<uint32_t>(config.replay_budget_s, value, 1, 86'400);
+     }},
+    {"checkpoint-operations", "N", "1000000", "A checkpoint at the latest after so many operations of a collection",
      [](Config& config, std::string_view value) {
        return apply_number<uint32_t>(config.checkpoint_operations, value, 1, 1'000'000'000);
      }},

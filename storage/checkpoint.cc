@@ -21,6 +21,7 @@ Status checkpoint_collection(const StorageContext& context, CollectionImpl& coll
   const Lsn audited = collection.window().mark().lsn;
   relink_unreachable(generation->graph());
   collection.set_audited(audited);
+  const std::chrono::nanoseconds saved = collection.replay_cost();
   const AppliedWindow::Mark mark = collection.window().mark();
   if (Status synced = generation->sync(); !synced.ok()) {
     // What the kernel has of these pages is unknown from now on, and a second sync might well succeed without them.
@@ -40,6 +41,7 @@ Status checkpoint_collection(const StorageContext& context, CollectionImpl& coll
   VS_RETURN_IF_ERROR(context.queue.write(batch, true));
   collection.window().forget_superseded(mark.lsn);
   collection.info() = info;
+  collection.add_replay_cost(-saved);
   return {};
 }
 

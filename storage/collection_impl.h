@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -60,6 +61,15 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   CollectionInfo& info() { return info_; }
   std::mutex& info_mutex() const { return info_mutex_; }
 
+  // About how long one thread would replay the operations that are applied and not checkpointed: as long as applying them
+  // took, since it is the same work.
+  std::chrono::nanoseconds replay_cost() const {
+    return std::chrono::nanoseconds(replay_cost_ns_.load(std::memory_order_relaxed));
+  }
+  void add_replay_cost(std::chrono::nanoseconds cost) {
+    replay_cost_ns_.fetch_add(cost.count(), std::memory_order_relaxed);
+  }
+
   // Puts one durable operation into the graph: links and publishes `slot` (none for a delete) and retracts the slot of
   // `previous` (0: none).
   void apply(std::optional<Slot> slot, Lsn previous);
@@ -84,6 +94,7 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   std::atomic<bool> dropped_{false};
   std::atomic<uint64_t> last_lsn_{0};
   std::atomic<uint64_t> audited_lsn_{0};
+  std::atomic<int64_t> replay_cost_ns_{0};
   mutable std::mutex info_mutex_;
   CollectionInfo info_;
 };

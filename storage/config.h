@@ -48,8 +48,10 @@ struct DatabaseOptions {
   Durability durability = Durability::kAlways;
   unsigned threads = 0;                            // that link new points; 0: as many as the machine has cores
   uint64_t free_space_reserve_bytes = 256u << 20;  // writes stop with kNoSpace below this
-  uint32_t checkpoint_operations = 20'000;         // a checkpoint after so many operations …
-  uint32_t checkpoint_interval_s = 300;            // … or so long after the first one since the last checkpoint
+  // A checkpoint when the replay of what came since the last one would take about so long, as far as linking it took …
+  uint32_t replay_budget_s = 10;
+  uint32_t checkpoint_operations = 1'000'000;  // … or after so many operations of a collection …
+  uint32_t checkpoint_interval_s = 300;        // … or so long after the first one since the last checkpoint
   // What stands between the database and the disk; null for the real one. Tests put a disk there that fails or loses
   // power. Both outlive the database.
   FileSystem* file_system = nullptr;

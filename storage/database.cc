@@ -67,6 +67,7 @@ class Database::Impl {
   Status remove_orphans();
   StorageContext context();
   void maintain();
+  void checkpoint_what_is_due();
   bool checkpoint_due(CollectionImpl& collection, Clock::time_point now);
   std::vector<std::shared_ptr<CollectionImpl>> collections() const;
   Status checkpoint_all();
@@ -86,8 +87,7 @@ class Database::Impl {
   std::condition_variable maintenance_changed_;
   bool closing_ = false;
   std::thread maintenance_;
-  std::map<const CollectionImpl*, Clock::time_point>
-      waiting_since_;  // of maintain(): first operation after a checkpoint
+  std::map<CollectionNumber, Clock::time_point> waiting_since_;  // of maintain(): first operation after a checkpoint
   std::mutex close_mutex_;
   bool closed_ = false;
 };
@@ -320,14 +320,33 @@ bool Database::Impl::checkpoint_due(CollectionImpl& collection, Clock::time_poin
     behind = collection.last_lsn().value - collection.info().checkpoint_lsn.value;
   }
   if (behind == 0) {
-    waiting_since_.erase(&collection);
+    waiting_since_.erase(collection.number());
     return false;
   }
-  const auto since = waiting_since_.emplace(&collection, now).first->second;
+  const auto since = waiting_since_.emplace(collection.number(), now).first->second;
   const bool due =
       behind >= options_.checkpoint_operations || now - since >= std::chrono::seconds(options_.checkpoint_interval_s);
-  if (due) waiting_since_.erase(&collection);
+  if (due) waiting_since_.erase(collection.number());
   return due;
+}
+
+void Database::Impl::checkpoint_what_is_due() {
+  const auto all = collections();
+  std::chrono::nanoseconds replay{0};
+  for (const auto& collection : all) replay += collection->replay_cost();
+  // At half of the budget: a checkpoint takes time as well, and operations go on meanwhile.
+  const bool over_budget = replay / options_.threads >= std::chrono::seconds(options_.replay_budget_s) / 2;
+  for (const auto& collection : all) {
+    if (!queue_->failure().ok()) return;
+    if (!checkpoint_due(*collection, Clock::now()) && !over_budget) continue;
+    std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex_);
+    if (const Status status = checkpoint_collection(context(), *collection); status.ok()) {
+      ++checkpoints_;
+    } else {
+      spdlog::error("checkpoint_failed collection={} code={} message='{}'", collection->name(),
+                    code_name(status.code()), status.message());
+    }
+  }
 }
 
 // Once a second: syncs the log (durability=interval) and checkpoints what is due.
@@ -342,16 +361,7 @@ void Database::Impl::maintain() {
       queue_->count_sync();
       if (const Status status = store_->sync(); !status.ok()) queue_->fail(status);
     }
-    for (const auto& collection : collections()) {
-      if (!queue_->failure().ok() || !checkpoint_due(*collection, Clock::now())) continue;
-      std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex_);
-      if (const Status status = checkpoint_collection(context(), *collection); status.ok()) {
-        ++checkpoints_;
-      } else {
-        spdlog::error("checkpoint_failed collection={} code={} message='{}'", collection->name(),
-                      code_name(status.code()), status.message());
-      }
-    }
+    checkpoint_what_is_due();
     lock.lock();
   }
 }

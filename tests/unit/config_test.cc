@@ -73,7 +73,8 @@ TEST_F(ConfigTest, Defaults) {
   EXPECT_EQ(startup.config.durability, storage::Durability::kAlways);
   EXPECT_EQ(startup.config.log_level, "info");
   EXPECT_EQ(startup.config.free_space_reserve_mb, 256u);
-  EXPECT_EQ(startup.config.checkpoint_operations, 20'000u);
+  EXPECT_EQ(startup.config.replay_budget_s, 10u);
+  EXPECT_EQ(startup.config.checkpoint_operations, 1'000'000u);
   EXPECT_EQ(startup.config.checkpoint_interval_s, 300u);
   EXPECT_EQ(origin(startup, "listen"), "default");
 }
@@ -214,8 +215,8 @@ TEST_F(ConfigTest, HelpAndVersionArePrinted) {
   EXPECT_EQ(help.action, Startup::Action::kPrint);
   for (const std::string_view flag :
        {"--config", "--data-dir", "--listen", "--socket", "--threads", "--durability", "--token-file", "--log-level",
-        "--free-space-reserve-mb", "--checkpoint-operations", "--checkpoint-interval-s", "--restore", "--check-config",
-        "--check", "--deep", "--version"}) {
+        "--free-space-reserve-mb", "--replay-budget-s", "--checkpoint-operations", "--checkpoint-interval-s",
+        "--restore", "--check-config", "--check", "--deep", "--version"}) {
     EXPECT_TRUE(contains(help.text, flag)) << flag;
   }
   const Startup version = good({"--version"});
