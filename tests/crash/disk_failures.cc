@@ -4,7 +4,6 @@
 //
 //   disk_failures [--seed N] [--calls N] [--replay CALL,ERRNO,NTH]
 #include <spdlog/spdlog.h>
-
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -141,6 +140,9 @@ Outcome run_with(const Fault& fault, const Options& options, const std::string& 
   for (int& calls : outcome.calls) result >> calls;
   std::getline(result, outcome.problem);
   while (outcome.problem.starts_with(' ')) outcome.problem.erase(0, 1);
+  if (outcome.problem.empty() && fault.call == Call::kMsync && outcome.hit && !outcome.fatal) {
+    outcome.problem = "a failed msync was not fatal: a later one may succeed without what this one lost";
+  }
   if (!outcome.problem.empty()) return outcome;
   const bool ended = in_child([&] { verify_restart(place); });
   const std::string verdict = read_text(place + "/verdict");

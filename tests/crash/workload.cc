@@ -215,7 +215,11 @@ Status Workload::drop() {
 Status Workload::write(const std::string& name, int requests) {
   VS_ASSIGN_OR_RETURN(const auto collection, database_->find(name));
   Answers answers(static_cast<size_t>(requests));
+  // Sometimes a checkpoint comes while requests are under way.
+  const int checkpoint_at = below(3) == 0 ? below(requests) : -1;
+  Status checkpointed;
   for (int i = 0; i < requests; ++i) {
+    if (i == checkpoint_at) checkpointed = database_->checkpoint().status();
     History::Operation operation;
     const auto any_id = [&] { return "p" + std::to_string(below(150)); };
     const bool remove = below(5) == 0;
@@ -245,7 +249,8 @@ Status Workload::write(const std::string& name, int requests) {
                       [answer](const Result<storage::AddReply>& r) { answer(r.status()); });
     }
   }
-  return answers.wait();
+  const Status answered = answers.wait();
+  return answered.ok() ? checkpointed : answered;
 }
 
 // A line each: "collection NAME CREATED DROP_SENT ACKNOWLEDGED"; "operation"; "id VERSION", 0 for a delete.
