@@ -122,9 +122,11 @@ Result<std::vector<float>> CollectionImpl::query_of(const SearchRequest& request
 }
 
 // Turns slots into points. Leaves out the query's own id, what was deleted since, and the older of two slots of one id
-// (a search beside an update may see both).
-std::vector<Match> CollectionImpl::collect(const Generation& generation, const std::vector<Neighbor>& neighbors,
-                                           const SearchRequest& request) const {
+// (a search beside an update may see both). What a match shows is of the slot's own record, so that it fits the
+// distance. That record goes when the point is replaced and a checkpoint follows: then nothing, to search again.
+Result<std::optional<std::vector<Match>>> CollectionImpl::collect(const Generation& generation,
+                                                                  const std::vector<Neighbor>& neighbors,
+                                                                  const SearchRequest& request) const {
   std::unordered_set<std::string_view> seen;
   std::vector<Match> matches;
   for (const Neighbor& neighbor : neighbors) {
@@ -135,10 +137,19 @@ std::vector<Match> CollectionImpl::collect(const Generation& generation, const s
     const std::string_view id = generation.id(neighbor.slot);
     if (request.id && id == *request.id) continue;
     if (!seen.insert(id).second) continue;
-    matches.push_back(
-        {.point = {.id = std::string(id), .attributes = {}, .vector = {}, .links = {}}, .distance = distance});
+    Match match{.point = {.id = std::string(id), .attributes = {}, .vector = {}, .links = {}}, .distance = distance};
+    const Lsn lsn = generation.lsn(neighbor.slot);
+    const Status status = attach(match.point, lsn, request.with);
+    if (status.code() == Code::kNotFound) {
+      VS_ASSIGN_OR_RETURN(const auto current, store_.find_id(number(), match.point.id));
+      if (current == lsn) return Status{Code::kCorrupt, status.message()};
+      if (current && !generation.graph().live(neighbor.slot)) return std::optional<std::vector<Match>>{};
+      continue;
+    }
+    VS_RETURN_IF_ERROR(status);
+    matches.push_back(std::move(match));
   }
-  return matches;
+  return std::optional(std::move(matches));
 }
 
 Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
@@ -151,30 +162,20 @@ Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
   SearchReply reply;
   reply.ef = std::max(request.ef != 0 ? request.ef : config().ef_search, wanted);
   SearchTrace trace;
-  for (reply.exact = request.exact;; reply.exact = true) {
+  for (reply.exact = request.exact;;) {
     const std::vector<Neighbor> neighbors =
         reply.exact ? graph.search_exact(query.data(), wanted, &trace) : graph.search(query.data(), reply.ef, &trace);
-    reply.matches = collect(*generation, neighbors, request);
+    VS_ASSIGN_OR_RETURN(auto matches, collect(*generation, neighbors, request));
+    if (!matches) continue;
+    reply.matches = *std::move(matches);
     // Too few, because links were lost or points were deleted meanwhile: whoever asks for k points gets them even then.
     const uint64_t live = graph.live_count();
     const bool enough = request.radius
                             ? neighbors.size() >= std::min<uint64_t>(wanted, live)
                             : reply.matches.size() + (request.id ? 1 : 0) >= std::min<uint64_t>(wanted, live);
     if (enough || reply.exact) break;
+    reply.exact = true;
   }
-  for (Match& match : reply.matches) {
-    // A point that was deleted in this moment keeps its place without what its record held.
-    if (!request.with.attributes && !request.with.vector) break;
-    auto point = get(match.point.id, request.with);
-    if (point.ok()) {
-      match.point = *std::move(point);
-    } else if (point.status().code() != Code::kNotFound) {
-      return point.status();
-    } else {
-      match.point.id.clear();
-    }
-  }
-  std::erase_if(reply.matches, [](const Match& match) { return match.point.id.empty(); });
   reply.distances = trace.distances;
   reply.hops = std::move(trace.hops);
   if (trace.entry != kNoSlot && graph.live(trace.entry)) reply.entry_point = generation->id(trace.entry);

@@ -78,8 +78,9 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   Status check_request(const SearchRequest& request) const;
   Result<std::vector<float>> query_of(const SearchRequest& request) const;
   Status attach(Point& point, Lsn lsn, With with) const;
-  std::vector<Match> collect(const Generation& generation, const std::vector<Neighbor>& neighbors,
-                             const SearchRequest& request) const;
+  Result<std::optional<std::vector<Match>>> collect(const Generation& generation,
+                                                    const std::vector<Neighbor>& neighbors,
+                                                    const SearchRequest& request) const;
   std::vector<std::vector<std::string>> links_of(const Generation& generation, Slot slot) const;
   Status gone() const;
 

@@ -2,6 +2,7 @@
 """Writers, readers and a deleter at once; an oracle knows what a result may no longer show."""
 
 import json
+import math
 import random
 import threading
 import time
@@ -118,11 +119,11 @@ class Concurrency(harness.DaemonTest):
             client = self.daemon.connect()
             while not stop.is_set():
                 versions, deleted = oracle.snapshot()
-                query = harness.f32([chance.uniform(-1, 1) for _ in range(DIM)])
+                query = harness.to_float32([chance.uniform(-1, 1) for _ in range(DIM)])
                 exact = chance.random() < 0.2
-                matches = client.ok(f"SEARCH {self.name} {query} k=20 with=attributes,vector"
+                matches = client.ok(f"SEARCH {self.name} {harness.f32(query)} k=20 with=attributes,vector"
                                     f"{' exact=true' if exact else ''}")["matches"]
-                self.check_matches(matches, versions, deleted)
+                self.check_matches(query, matches, versions, deleted)
                 searches[0] += 1
 
         self.run_all([writer_of(n) for n in range(4)] + [updater, deleter] + [reader] * 4)
@@ -149,7 +150,7 @@ class Concurrency(harness.DaemonTest):
         if not taken:
             self.assertEqual([match["id"] for match in matches], [point], "an acknowledged write is not visible")
 
-    def check_matches(self, matches, versions, deleted):
+    def check_matches(self, query, matches, versions, deleted):
         ids = [match["id"] for match in matches]
         self.assertEqual(len(ids), len(set(ids)), "one id twice in a result")
         self.assertFalse(set(ids) & deleted, "a deleted point in a result")
@@ -158,6 +159,8 @@ class Concurrency(harness.DaemonTest):
         for match in matches:
             version = match["attributes"]["version"]
             self.assertEqual(harness.to_float32(match["vector"]), vector_of(match["id"], version), "a vector that is not the version's own")
+            self.assertAlmostEqual(match["distance"], math.dist(query, match["vector"]), 4,
+                                   "the distance of another version")
             self.assertGreaterEqual(version, versions.get(match["id"], 0), "a version older than the acknowledged one")
 
     def test_create_and_drop_beside_readers(self):
