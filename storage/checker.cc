@@ -96,6 +96,7 @@ Status Checker::look_at_liveness(Slot slot) {
 Status Checker::look_at_id(std::string_view id, Lsn lsn) {
   const auto slot = target_.generation.find(lsn);
   if (slot && target_.generation.id(*slot) == id) return {};
+  if (lsn > target_.last) return {};  // about to be appended
   // Behind the checkpoint of a directory that was not closed, the slots come with the replay.
   if (!target_.settled && lsn > target_.checkpoint) return {};
   note("row", "point '" + std::string(id) + "' of operation " + std::to_string(lsn.value) + " has " +
@@ -129,7 +130,7 @@ Status Checker::look_at_log(bool deep, Progress& progress) {
     if (lsn > target_.checkpoint) {
       superseded.insert(record->previous.value);
     } else {
-      VS_ASSIGN_OR_RETURN(const auto current, target_.store.find_id(target_.number, record->id));
+      VS_ASSIGN_OR_RETURN(const auto current, target_.store.find_id(target_.number, record->id, target_.snapshot));
       if (current != lsn) stale.emplace_back(lsn, record->id);
     }
     const auto slot = deep ? target_.generation.find(lsn) : std::nullopt;
@@ -149,7 +150,7 @@ Status Checker::look_at_log(bool deep, Progress& progress) {
     findings_.stale.push_back(lsn);
   }
   for (Slot slot{0}; target_.settled && slot.value < read.size(); ++slot.value) {
-    if (read[slot.value] || !graph().live(slot)) continue;
+    if (read[slot.value] || !graph().live(slot) || target_.generation.lsn(slot) > target_.last) continue;
     note("log", name_of(slot) + ": its operation " + std::to_string(target_.generation.lsn(slot).value) +
                     " is missing in the log");
   }

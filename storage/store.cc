@@ -192,9 +192,12 @@ Status Store::sync() {
 
 Status Store::resume() { return to_status(db_->Resume(), "taking writes again"); }
 
-Result<std::optional<Lsn>> Store::find_id(CollectionNumber collection, std::string_view id) const {
+Result<std::optional<Lsn>> Store::find_id(CollectionNumber collection, std::string_view id,
+                                          const Snapshot& snapshot) const {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot.get();
   rocksdb::PinnableSlice value;
-  const rocksdb::Status status = db_->Get({}, ids_, id_key(collection, id), &value);
+  const rocksdb::Status status = db_->Get(options, ids_, id_key(collection, id), &value);
   if (status.IsNotFound()) return std::optional<Lsn>();
   VS_RETURN_IF_ERROR(to_status(status, "reading an id"));
   VS_ASSIGN_OR_RETURN(const Lsn lsn, decode_lsn(view(value)));

@@ -56,13 +56,14 @@ class Store {
   // Takes writes again after one failed with kNoSpace. Errors: kNoSpace and others; then nothing has changed.
   Status resume();
 
-  // LSN of the id's present record; nullopt if there is no such point.
-  Result<std::optional<Lsn>> find_id(CollectionNumber collection, std::string_view id) const;
-  // Errors: kNotFound.
-  Result<std::string> get_record(CollectionNumber collection, Lsn lsn) const;
-  // A state of the database to iterate over while it is written to; lasts as long as this lives.
+  // A state of the database to read while it is written to; lasts as long as this lives.
   using Snapshot = std::shared_ptr<const rocksdb::Snapshot>;
   Snapshot snapshot() const;
+  // LSN of the id's present record; nullopt if there is no such point.
+  Result<std::optional<Lsn>> find_id(CollectionNumber collection, std::string_view id,
+                                     const Snapshot& snapshot = nullptr) const;
+  // Errors: kNotFound.
+  Result<std::string> get_record(CollectionNumber collection, Lsn lsn) const;
   // Calls `visit` for each record with an LSN greater than `after`, in order, until it returns an error. `snapshot` may
   // be null.
   Status for_each_record(CollectionNumber collection, Lsn after,
