@@ -17,9 +17,9 @@ import time
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 
-POWER_LOSS = "tests/crash/power_loss --seed 3 --runs 6 --steps 12 --images 6"
-NESTED = "tests/crash/power_loss --seed 1 --runs 6 --steps 12 --images 4 --nested 0.5"
-DISK_FAILURES = "tests/crash/disk_failures --seed 1 --calls 12"
+POWER_LOSS = "tests/crash/power_loss --seed 3 --runs 4 --steps 10 --images 4"
+NESTED = "tests/crash/power_loss --seed 1 --runs 3 --steps 10 --images 4 --nested 0.5"
+DISK_FAILURES = "tests/crash/disk_failures --seed 1 --calls 6"
 
 
 def unit(name, tests):
@@ -72,8 +72,7 @@ MUTANTS = [
     ("what the log replaced stays alive in the replay", "storage/replay.cc",
      "      graph().retract(*old);\n", "", POWER_LOSS),
     ("nodes without a way to them are not relinked after a recovery", "storage/recovery.cc",
-     "const uint64_t relinked = relink_unreachable(graph());", "const uint64_t relinked = 0;",
-     "tests/crash/power_loss --seed 3 --runs 12 --steps 14 --images 8"),
+     "const uint64_t relinked = relink_unreachable(graph());", "const uint64_t relinked = 0;", POWER_LOSS),
     ("what a recovery mended without a replay is not synced", "storage/recovery.cc",
      "return context_.clean ? Status{} : generation().sync();", "return {};", NESTED),
     ("deletions that the log lost are believed", "storage/recovery.cc",
