@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,7 @@ struct Config {
   storage::Durability durability = storage::Durability::kAlways;
   std::string token_file;
   std::string log_level;
-  uint64_t free_space_reserve_mb = 0;
+  std::optional<uint64_t> free_space_reserve_mb;  // none: by the size of the file system
   uint32_t replay_budget_s = 0;
   uint32_t checkpoint_operations = 0;
   uint32_t checkpoint_interval_s = 0;

@@ -50,7 +50,7 @@ storage::DatabaseOptions database_options(const Config& config, unsigned threads
   options.directory = config.data_dir;
   options.durability = config.durability;
   options.threads = threads;
-  options.free_space_reserve_bytes = config.free_space_reserve_mb << 20;
+  if (config.free_space_reserve_mb) options.free_space_reserve_bytes = *config.free_space_reserve_mb << 20;
   options.replay_budget_s = config.replay_budget_s;
   options.checkpoint_operations = config.checkpoint_operations;
   options.checkpoint_interval_s = config.checkpoint_interval_s;

@@ -83,9 +83,15 @@ const OptionRule kRules[] = {
        config.log_level = value;
        return std::nullopt;
      }},
-    {"free-space-reserve-mb", "N", "256", "Writes are refused with no_space when less than this is free (MiB)",
-     [](Config& config, std::string_view value) {
-       return apply_number<uint64_t>(config.free_space_reserve_mb, value, 0, 1u << 30);
+    {"free-space-reserve-mb", "N|auto", "auto",
+     "Writes are refused with no_space when less than this is free (MiB); auto: 5% of the file system, at most 256",
+     [](Config& config, std::string_view value) -> Expected {
+       config.free_space_reserve_mb.reset();
+       if (value == "auto") return std::nullopt;
+       uint64_t mb = 0;
+       if (const auto expected = apply_number<uint64_t>(mb, value, 0, 1u << 30)) return "auto or " + *expected;
+       config.free_space_reserve_mb = mb;
+       return std::nullopt;
      }},
     {"replay-budget-s", "N", "10", "A checkpoint when the next start would have to replay about so long after a crash",
      [](Config& config, std::string_view value) {

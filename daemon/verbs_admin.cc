@@ -90,6 +90,8 @@ Status run_info(const Call& call, std::string& json) {
   info.integer("operations", stats.operations);
   info.integer("syncs", stats.syncs);
   info.integer("checkpoints", stats.checkpoints);
+  info.flag("no_space", stats.no_space);
+  info.integer("free_space_reserve_bytes", stats.free_space_reserve_bytes);
   info.integer("requests", service.requests.load(std::memory_order_relaxed));
   info.integer("errors", service.errors.load(std::memory_order_relaxed));
   info.integer("rss_bytes", resident_bytes());

@@ -96,6 +96,8 @@ struct DatabaseStats {
   uint64_t operations = 0;  // in those groups
   uint64_t syncs = 0;
   uint64_t checkpoints = 0;
+  bool no_space = false;  // writes are refused for want of space on the disk
+  uint64_t free_space_reserve_bytes = 0;
 };
 
 }  // namespace vs::storage

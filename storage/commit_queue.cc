@@ -1,5 +1,7 @@
 #include "storage/commit_queue.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -53,6 +55,8 @@ struct CommitQueue::Group {
   // so they wait until that is durable; told the error if it is not.
   std::vector<std::function<void(const Status&)>> answers;
   uint64_t free_bytes = 0;
+  uint64_t unflushed_bytes = 0;
+  Status no_space;  // why an operation was refused, if one was for want of space
 };
 
 struct CommitQueue::Applier {
@@ -122,8 +126,11 @@ Status CommitQueue::failure() const {
   return failure_;
 }
 
-Status CommitQueue::write(Store::Batch& batch, bool sync) {
+Status CommitQueue::write(Store::Batch& batch, bool sync, LogSpace::Use use) {
   VS_RETURN_IF_ERROR(failure());
+  if (const Status room = store_.make_room(batch, use); !room.ok()) {
+    return {Code::kNoSpace, "the disk is full, nothing was changed: " + room.message() + "; make room"};
+  }
   if (out_of_space_) {
     if (const Status status = store_.resume(); !status.ok()) {
       return {Code::kNoSpace, "the disk was full, and writing cannot go on yet: " + status.message() + "; make room"};
@@ -165,12 +172,14 @@ void CommitQueue::commit_group(std::deque<Mutation>& mutations) {
   Group group(store_);
   const auto free = file_system_.free_bytes(options_.directory);
   group.free_bytes = free.ok() ? *free : 0;
+  group.unflushed_bytes = store_.unflushed_bytes();
   while (!mutations.empty() && group.batch.bytes() < kGroupBytesMax) {
     std::visit([&](auto& mutation) { prepare(group, mutation); }, mutations.front());
     mutations.pop_front();
   }
   const bool sync = options_.durability == Durability::kAlways;
-  const Status status = group.operations.empty() ? failure() : write(group.batch, sync);
+  const Status status = group.operations.empty() ? failure() : write(group.batch, sync, LogSpace::Use::kOrdinary);
+  note_space(group, status);
   if (!status.ok()) {
     const Status told =
         failure().ok() ? status : Status{Code::kIoError, "the write may be lost, vsd stops: " + status.message()};
@@ -195,18 +204,34 @@ Result<Lsn> CommitQueue::current_lsn(Group& group, const CollectionImpl& collect
   return lsn.value_or(Lsn{});
 }
 
+// One line when refusing begins and one when it ends, not one for each request: a client may go on for hours. At the
+// border large operations fail and small ones do not; it ends a quarter of the reserve above.
+void CommitQueue::note_space(const Group& group, const Status& status) {
+  const Status& refused = status.code() == Code::kNoSpace ? status : group.no_space;
+  if (!refused.ok()) {
+    if (!no_space_.exchange(true)) spdlog::warn("no_space begins message='{}'", refused.message());
+    return;
+  }
+  const uint64_t reserve = options_.free_space_reserve_bytes;
+  if (!no_space() || !status.ok() || group.operations.empty()) return;
+  if (group.free_bytes < reserve + reserve / 4 + group.unflushed_bytes) return;
+  no_space_ = false;
+  spdlog::info("no_space ends free_mb={}", group.free_bytes >> 20);
+}
+
 Status CommitQueue::check_space(Group& group, const CollectionImpl& collection, uint64_t id_bytes,
                                 uint64_t record_bytes) {
-  // Once in the log of RocksDB, once in a file of values.
-  const uint64_t needed = 2 * (group.batch.bytes() + record_bytes);
-  if (group.free_bytes < options_.free_space_reserve_bytes + needed) {
-    return {Code::kNoSpace, std::to_string(group.free_bytes >> 20) + " MiB are free on the disk, " +
-                                std::to_string(options_.free_space_reserve_bytes >> 20) +
-                                " of them are kept in reserve; make room, nothing was changed"};
+  // Once in the log of RocksDB, once in a file of values, where what lies in memory still has to go, too.
+  const uint64_t needed = 2 * (group.batch.bytes() + record_bytes) + group.unflushed_bytes;
+  const uint64_t kept = options_.free_space_reserve_bytes + needed;
+  if (group.free_bytes < kept) {
+    return {Code::kNoSpace, std::to_string(group.free_bytes >> 20) + " MiB are free on the disk, of them " +
+                                std::to_string(options_.free_space_reserve_bytes >> 20) + " are kept in reserve and " +
+                                std::to_string(needed >> 20) +
+                                " are for what is being written; make room, nothing was changed"};
   }
   Group::PerCollection& mine = group.collections[&collection];
-  return collection.generation()->reserve(mine.slots + 1, mine.id_bytes + id_bytes,
-                                          {options_.directory, options_.free_space_reserve_bytes});
+  return collection.generation()->reserve(mine.slots + 1, mine.id_bytes + id_bytes, {options_.directory, kept});
 }
 
 void CommitQueue::prepare(Group& group, Add& add) {
@@ -234,6 +259,7 @@ void CommitQueue::prepare(Group& group, Add& add) {
                                            .vector = bytes_of(request.vector),
                                            .attributes = request.attributes});
   if (const Status space = check_space(group, collection, request.id.size(), value.size()); !space.ok()) {
+    if (space.code() == Code::kNoSpace) group.no_space = space;
     return add.done(space);
   }
 

@@ -48,13 +48,16 @@ class CommitQueue {
   // Writes to RocksDB; every write of an open database goes this way. After kNoSpace the next write tries whether there
   // is room again. Errors: kNoSpace, kReadOnly (RocksDB found damage and takes no writes); anything else is fatal, see
   // fail(). REQUIRES: the commit mutex is held.
-  Status write(Store::Batch& batch, bool sync);
+  // What makes room may take the last blocks of the log.
+  Status write(Store::Batch& batch, bool sync, LogSpace::Use use = LogSpace::Use::kMakesRoom);
   // Held while a group is checked, written and staged. Whoever changes the set of collections holds it, too.
   std::mutex& commit_mutex() { return commit_mutex_; }
   // The first failure of the disk: nothing is acknowledged any more.
   void fail(const Status& status);
   Status failure() const;
 
+  // Writes are refused for want of space.
+  bool no_space() const { return no_space_.load(std::memory_order_relaxed); }
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
   uint64_t operations() const { return operations_.load(std::memory_order_relaxed); }
   uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
@@ -71,6 +74,7 @@ class CommitQueue {
   void prepare(Group& group, Add& add);
   void prepare(Group& group, Delete& remove);
   Result<Lsn> current_lsn(Group& group, const CollectionImpl& collection, const std::string& id);
+  void note_space(const Group& group, const Status& status);
   Status check_space(Group& group, const CollectionImpl& collection, uint64_t id_bytes, uint64_t record_bytes);
   void stage(Group& group);
   void apply_loop(Applier& applier);
@@ -80,6 +84,7 @@ class CommitQueue {
   const DatabaseOptions& options_;
   std::mutex commit_mutex_;
   bool out_of_space_ = false;  // the last write to RocksDB failed so; under commit_mutex_
+  std::atomic<bool> no_space_{false};
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
   std::deque<Mutation> queue_;

@@ -1,5 +1,6 @@
 #include "storage/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -31,6 +32,13 @@ Result<CollectionConfig> complete_config(CollectionConfig config) {
     config.seed = (uint64_t{device()} << 32 | device()) >> 11;
   }
   return config;
+}
+
+uint64_t free_space_reserve(const DatabaseOptions& options, uint64_t disk_bytes) {
+  constexpr uint64_t kMax = 256u << 20;
+  if (options.free_space_reserve_bytes != DatabaseOptions::kReserveOfFileSystem)
+    return options.free_space_reserve_bytes;
+  return std::min(kMax, disk_bytes / 20);
 }
 
 std::string_view durability_name(Durability durability) {

@@ -46,8 +46,10 @@ std::optional<Durability> durability_from_name(std::string_view name);
 struct DatabaseOptions {
   std::string directory;
   Durability durability = Durability::kAlways;
-  unsigned threads = 0;                            // that link new points; 0: as many as the machine has cores
-  uint64_t free_space_reserve_bytes = 256u << 20;  // writes stop with kNoSpace below this
+  unsigned threads = 0;  // that link new points; 0: as many as the machine has cores
+  // Writes stop with kNoSpace below this. By default 5 % of the file system's size, at most 256 MiB.
+  static constexpr uint64_t kReserveOfFileSystem = ~uint64_t{0};
+  uint64_t free_space_reserve_bytes = kReserveOfFileSystem;
   // A checkpoint when the replay of what came since the last one would take about so long, as far as linking it took …
   uint32_t replay_budget_s = 10;
   uint32_t checkpoint_operations = 1'000'000;  // … or after so many operations of a collection …
@@ -60,5 +62,8 @@ struct DatabaseOptions {
   // and recover from what is on disk.
   std::function<void(const Status&)> on_fatal;
 };
+
+// What the options come to on a file system of that size.
+uint64_t free_space_reserve(const DatabaseOptions& options, uint64_t disk_bytes);
 
 }  // namespace vs::storage

@@ -35,6 +35,12 @@ Uuid random_uuid() {
   return uuid;
 }
 
+// A start needs some room: for RocksDB's manifest and log, and for the operations that it replays.
+Status no_space_at_start(const Status& why) {
+  return {Code::kNoSpace,
+          "the disk is too full to start, nothing is lost: make room and start again (" + why.message() + ")"};
+}
+
 }  // namespace
 
 class Database::Impl {
@@ -89,6 +95,7 @@ class Database::Impl {
   std::thread maintenance_;
   std::map<CollectionNumber, Clock::time_point> waiting_since_;  // of maintain(): first operation after a checkpoint
   std::mutex close_mutex_;
+  bool opened_ = false;  // else there is nothing to close: the last run's end stays as unclean as it was
   bool closed_ = false;
 };
 
@@ -101,7 +108,10 @@ Status Database::Impl::open_store() {
   // RocksDB syncs what is in its directory, but not that directory's own name.
   VS_RETURN_IF_ERROR(file_system_.sync_directory(options_.directory));
   VS_RETURN_IF_ERROR(file_system_.sync_directory(parent_directory(options_.directory)));
-  VS_ASSIGN_OR_RETURN(store_, Store::open(options_.directory + "/rocksdb", options_.store_env, Access::kReadWrite));
+  VS_ASSIGN_OR_RETURN(const uint64_t disk_bytes, file_system_.total_bytes(options_.directory));
+  options_.free_space_reserve_bytes = free_space_reserve(options_, disk_bytes);
+  VS_ASSIGN_OR_RETURN(store_,
+                      Store::open(options_.directory + "/rocksdb", options_.store_env, Access::kReadWrite, disk_bytes));
   return {};
 }
 
@@ -121,7 +131,9 @@ Status Database::Impl::open() {
     std::lock_guard<std::mutex> commit_lock(queue_->commit_mutex());
     VS_RETURN_IF_ERROR(queue_->write(batch, true));
   }
+  VS_RETURN_IF_ERROR(store_->start_compactions());
   maintenance_ = std::thread([this] { maintain(); });
+  opened_ = true;
   return {};
 }
 
@@ -135,7 +147,8 @@ StorageContext Database::Impl::context() {
 }
 
 Status Database::Impl::open_collections(const LastRun& last) {
-  const RecoveryContext context{{this->context()}, last.clean, last.relaxed};
+  RecoveryContext context{{this->context()}, last.clean, last.relaxed};
+  context.free_space_reserve_bytes = 0;  // what was acknowledged has to come back: that is what the reserve is for
   return store_->for_each_collection([&](std::string_view key, std::string_view value) -> Status {
     const std::string name(key);
     Entry entry;
@@ -148,6 +161,8 @@ Status Database::Impl::open_collections(const LastRun& last) {
         // A rebuild gave it another generation.
         entry.info = entry.collection->info();
       } else {
+        // Not a matter of this collection: with more room the next start has all of it.
+        if (recovered.status().code() == Code::kNoSpace) return recovered.status();
         entry.why = recovered.status();
       }
     } else {
@@ -310,7 +325,9 @@ DatabaseStats Database::Impl::stats() const {
   return {.commits = queue_->commits(),
           .operations = queue_->operations(),
           .syncs = queue_->syncs(),
-          .checkpoints = checkpoints_.load(std::memory_order_relaxed)};
+          .checkpoints = checkpoints_.load(std::memory_order_relaxed),
+          .no_space = queue_->no_space(),
+          .free_space_reserve_bytes = options_.free_space_reserve_bytes};
 }
 
 bool Database::Impl::checkpoint_due(CollectionImpl& collection, Clock::time_point now) {
@@ -368,7 +385,7 @@ void Database::Impl::maintain() {
 
 Status Database::Impl::close() {
   std::lock_guard<std::mutex> close_lock(close_mutex_);
-  if (closed_ || !queue_) return {};
+  if (closed_ || !opened_) return {};
   {
     std::lock_guard<std::mutex> lock(maintenance_mutex_);
     closing_ = true;
@@ -393,7 +410,9 @@ Database::~Database() = default;
 
 Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
   auto impl = std::make_unique<Impl>(options);
-  VS_RETURN_IF_ERROR(impl->open());
+  if (const Status status = impl->open(); !status.ok()) {
+    return status.code() == Code::kNoSpace ? no_space_at_start(status) : status;
+  }
   return std::unique_ptr<Database>(new Database(std::move(impl)));
 }
 

@@ -191,6 +191,12 @@ class PosixFileSystem final : public FileSystem {
     return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
   }
 
+  Result<uint64_t> total_bytes(const std::string& path) override {
+    struct statvfs status {};
+    if (::statvfs(path.c_str(), &status) != 0) return error(errno, "statvfs", path);
+    return static_cast<uint64_t>(status.f_blocks) * status.f_frsize;
+  }
+
   // The file is what an administrator sees. But a lock file may be taken for a stale one and removed, and then another
   // vsd would make and lock a new one: so the directory is locked, too, and first.
   Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path, Access access) override {

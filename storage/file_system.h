@@ -55,7 +55,9 @@ class FileSystem {
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Status remove_all(const std::string& path) = 0;  // fine when it is not there
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
+  // Of the file system that `path` is on: what this user may still take, and its size.
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
+  virtual Result<uint64_t> total_bytes(const std::string& path) = 0;
   // Locks the directory, and the file in it that `path` names. kReadWrite makes the file if it is missing; kReadOnly does
   // without, and several may hold it. Errors: kBusy when another process holds either, kNotFound (the directory).
   virtual Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path, Access access) = 0;

@@ -98,8 +98,11 @@ Status MappedFile::ensure(uint64_t bytes, Space space) {
                               " are the most of one file; spread the points over several collections"};
   }
   constexpr uint64_t kStep = 64u << 10;
-  const uint64_t wanted = std::min((std::max(bytes, capacity_ + capacity_ / 8) + kStep - 1) / kStep * kStep, reserve_);
+  const auto stepped = [&](uint64_t size) { return std::min((size + kStep - 1) / kStep * kStep, reserve_); };
+  uint64_t wanted = stepped(std::max(bytes, capacity_ + capacity_ / 8));
   VS_ASSIGN_OR_RETURN(const uint64_t free, file_system_->free_bytes(space.directory));
+  // Near the end of the disk only what is needed, so that it is used to the last.
+  if (free < space.reserve || free - space.reserve < wanted - capacity_) wanted = stepped(bytes);
   if (free < space.reserve || free - space.reserve < wanted - capacity_) {
     return {Code::kNoSpace, "growing " + path_ + " by " + std::to_string(wanted - capacity_) +
                                 " bytes would leave less than " + std::to_string(space.reserve) + " of " +

@@ -25,6 +25,15 @@ Status to_status(const rocksdb::Status& status, const char* what) {
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view view(const rocksdb::Slice& text) { return {text.data(), text.size()}; }
 
+// Sizes that follow the file system's. What RocksDB holds in memory it has in the log, too, and writes it once more when
+// it flushes; on a large disk that is nothing, on one of 100 MB it must not be half of it.
+struct Sizes {
+  explicit Sizes(uint64_t disk) : buffer(std::clamp<uint64_t>(disk / 64, 512u << 10, 64u << 20)) {}
+  uint64_t buffer;                                                         // of one family, in memory
+  uint64_t log_total() const { return 4 * buffer; }                        // then RocksDB flushes the oldest
+  uint64_t ahead() const { return std::min<uint64_t>(buffer, 4u << 20); }  // blocks of a file taken ahead
+};
+
 rocksdb::ColumnFamilyOptions records_options() {
   rocksdb::ColumnFamilyOptions options;
   options.compression = rocksdb::kNoCompression;  // floats do not compress
@@ -32,7 +41,6 @@ rocksdb::ColumnFamilyOptions records_options() {
   options.enable_blob_files = true;
   options.min_blob_size = 512;
   options.enable_blob_garbage_collection = true;
-  options.write_buffer_size = 64u << 20;
   return options;
 }
 
@@ -80,52 +88,59 @@ class ErrorListener final : public rocksdb::EventListener {
   std::shared_ptr<std::atomic<bool>> log_broken_;
 };
 
-rocksdb::DBOptions db_options(rocksdb::Env* env) {
+rocksdb::DBOptions db_options(rocksdb::Env* env, const Sizes& sizes) {
   rocksdb::DBOptions options;
   if (env != nullptr) options.env = env;
   options.info_log = std::make_shared<LogAdapter>();
   options.max_open_files = 128;  // of limits::kReservedFileDescriptors
   options.max_background_jobs = 2;
-  options.max_total_wal_size = 256u << 20;
+  options.max_total_wal_size = sizes.log_total();
+  options.manifest_preallocation_size = sizes.ahead();
   return options;
 }
 
 // The order of Store's handles.
-std::vector<rocksdb::ColumnFamilyDescriptor> families() {
+std::vector<rocksdb::ColumnFamilyDescriptor> families(const Sizes& sizes) {
   rocksdb::ColumnFamilyOptions small;
   small.compression = rocksdb::kNoCompression;
-  return {{rocksdb::kDefaultColumnFamilyName, small},
-          {"records", records_options()},
-          {"ids", ids_options()},
-          {"collections", small},
-          {"meta", small}};
+  std::vector<rocksdb::ColumnFamilyDescriptor> all = {{rocksdb::kDefaultColumnFamilyName, small},
+                                                      {"records", records_options()},
+                                                      {"ids", ids_options()},
+                                                      {"collections", small},
+                                                      {"meta", small}};
+  for (auto& family : all) family.options.write_buffer_size = sizes.buffer;
+  return all;
 }
 
 }  // namespace
 
 Result<bool> Store::exists(const std::string& directory, rocksdb::Env* env) {
-  const rocksdb::DBOptions options = db_options(env);
+  const Sizes sizes(~uint64_t{0});
+  const rocksdb::DBOptions options = db_options(env, sizes);
   if (options.env->FileExists(directory + "/CURRENT").IsNotFound()) return false;
   std::vector<std::string> names;
   VS_RETURN_IF_ERROR(to_status(rocksdb::DB::ListColumnFamilies(options, directory, &names), "reading the manifest"));
-  for (const auto& family : families()) {
+  for (const auto& family : families(sizes)) {
     if (std::find(names.begin(), names.end(), family.name) == names.end()) return false;
   }
   return true;
 }
 
-Result<std::unique_ptr<Store>> Store::open(const std::string& directory, rocksdb::Env* env, Access access) {
-  rocksdb::DBOptions options = db_options(env);
+Result<std::unique_ptr<Store>> Store::open(const std::string& directory, rocksdb::Env* env, Access access,
+                                           uint64_t disk_bytes) {
+  const Sizes sizes(disk_bytes);
   std::unique_ptr<Store> store(new Store());
+  if (access == Access::kReadWrite) store->log_space_ = std::make_unique<LogSpace>(env, directory, sizes.ahead());
+  rocksdb::DBOptions options = db_options(store->log_space_ ? store->log_space_->env() : env, sizes);
   options.listeners.push_back(std::make_shared<ErrorListener>(store->log_broken_));
   rocksdb::DB* db = nullptr;
   rocksdb::Status opened;
   if (access == Access::kReadOnly) {
-    opened = rocksdb::DB::OpenForReadOnly(options, directory, families(), &store->handles_, &db);
+    opened = rocksdb::DB::OpenForReadOnly(options, directory, families(sizes), &store->handles_, &db);
   } else {
     options.create_if_missing = true;
     options.create_missing_column_families = true;
-    opened = rocksdb::DB::Open(options, directory, families(), &store->handles_, &db);
+    opened = rocksdb::DB::Open(options, directory, families(sizes), &store->handles_, &db);
   }
   VS_RETURN_IF_ERROR(to_status(opened, "opening the database"));
   store->db_.reset(db);
@@ -141,6 +156,7 @@ Store::~Store() {
     // RocksDB (7.8, built with assertions) aborts when it closes a log to which a write failed. The process is about to
     // end; the next start reads what is on the disk.
     static_cast<void>(db_.release());
+    static_cast<void>(log_space_.release());
     return;
   }
   for (rocksdb::ColumnFamilyHandle* handle : handles_) {
@@ -176,6 +192,17 @@ void Store::Batch::put_meta(std::string_view key, std::string_view value) {
   batch_.Put(store_.meta_, slice(key), slice(value));
 }
 void Store::Batch::delete_meta(std::string_view key) { batch_.Delete(store_.meta_, slice(key)); }
+
+Status Store::make_room(const Batch& batch, LogSpace::Use use) { return log_space_->back(batch.bytes(), use); }
+
+uint64_t Store::unflushed_bytes() const {
+  uint64_t sum = 0;
+  for (rocksdb::ColumnFamilyHandle* const handle : handles_) {
+    uint64_t bytes = 0;
+    if (db_->GetIntProperty(handle, rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes)) sum += bytes;
+  }
+  return sum;
+}
 
 Status Store::write(Batch& batch, bool sync) {
   rocksdb::WriteOptions options;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "storage/file_system.h"
+#include "storage/log_space.h"
 #include "storage/record.h"
 
 namespace vs::storage {
@@ -22,8 +23,10 @@ class Store {
   // Errors: kIoError, kCorrupt.
   static Result<bool> exists(const std::string& directory, rocksdb::Env* env);
   // kReadOnly changes no byte on the disk; what was not flushed is read from the log. `env`: null for the real disk.
+  // `disk_bytes`: the size of the file system; on a small one buffers in memory, and with them the log, are small.
   // Errors: kIoError, kNoSpace, kCorrupt.
-  static Result<std::unique_ptr<Store>> open(const std::string& directory, rocksdb::Env* env, Access access);
+  static Result<std::unique_ptr<Store>> open(const std::string& directory, rocksdb::Env* env, Access access,
+                                             uint64_t disk_bytes = ~uint64_t{0});
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -48,6 +51,10 @@ class Store {
     Store& store_;
     rocksdb::WriteBatch batch_;
   };
+  // Makes room for the batch in the log: after this a full disk does not make write() fail. Errors: kNoSpace.
+  Status make_room(const Batch& batch, LogSpace::Use use);
+  // What the next flush will write to the disk, about.
+  uint64_t unflushed_bytes() const;
   // `sync`: returns when it is on disk, with everything written before. Errors: kNoSpace and kCorrupt: RocksDB takes no
   // writes, this one did not reach the log; kIoError: it may have, and the log cannot be used any further.
   Status write(Batch& batch, bool sync);
@@ -83,6 +90,7 @@ class Store {
   std::unique_ptr<rocksdb::Iterator> iterate(rocksdb::ColumnFamilyHandle* family,
                                              const rocksdb::ReadOptions& options) const;
 
+  std::unique_ptr<LogSpace> log_space_;  // outlives db_; null for one that is only read
   std::unique_ptr<rocksdb::DB> db_;
   std::shared_ptr<std::atomic<bool>> log_broken_ = std::make_shared<std::atomic<bool>>(false);  // a write to it failed
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // owned by db_, given back before it goes

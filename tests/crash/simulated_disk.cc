@@ -118,6 +118,7 @@ class Files final : public storage::FileSystem {
   }
   Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
   Result<uint64_t> free_bytes(const std::string& path) override { return real_.free_bytes(path); }
+  Result<uint64_t> total_bytes(const std::string& path) override { return real_.total_bytes(path); }
   Result<std::unique_ptr<storage::DirectoryLock>> lock(const std::string& path, Access access) override {
     return real_.lock(path, access);
   }

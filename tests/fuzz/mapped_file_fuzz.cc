@@ -136,6 +136,7 @@ class DiskFileSystem final : public FileSystem {
   Result<uint64_t> free_bytes(const std::string&) override {
     return (disk_.failing & kFree) != 0 ? uint64_t{100'000} : uint64_t{1} << 40;
   }
+  Result<uint64_t> total_bytes(const std::string&) override { return unexpected(); }
   Status create_directories(const std::string&) override { return unexpected(); }
   Status sync_directory(const std::string&) override { return unexpected(); }
   Status remove_all(const std::string&) override { return unexpected(); }

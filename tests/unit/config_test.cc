@@ -72,7 +72,7 @@ TEST_F(ConfigTest, Defaults) {
   EXPECT_EQ(startup.config.threads, 0u);
   EXPECT_EQ(startup.config.durability, storage::Durability::kAlways);
   EXPECT_EQ(startup.config.log_level, "info");
-  EXPECT_EQ(startup.config.free_space_reserve_mb, 256u);
+  EXPECT_FALSE(startup.config.free_space_reserve_mb);
   EXPECT_EQ(startup.config.replay_budget_s, 10u);
   EXPECT_EQ(startup.config.checkpoint_operations, 1'000'000u);
   EXPECT_EQ(startup.config.checkpoint_interval_s, 300u);

@@ -1,0 +1,47 @@
+// Blocks of the disk for RocksDB's log, taken before a batch is written.
+//
+// A write to the log that fails is the end of the process: nobody knows how much of it reached the file. A full disk must
+// not come to that, even when another program takes the last byte between a look at the free space and the write. So the
+// log is treated as the mapped files are: its blocks are there (fallocate beyond the end of the file) before the batch is
+// given to RocksDB, and having none is an answer, ERR no_space, with nothing changed.
+//
+// RocksDB itself preallocates, too, but ignores when that fails, and begins a new log within any write. Therefore an
+// empty file with blocks, `spare`, stands ready: it is renamed to become the next log.
+#pragma once
+
+#include <rocksdb/env.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "index/status.h"
+
+namespace vs::storage {
+
+class LogSpace {
+ public:
+  // Of the RocksDB in `directory`; removes the spare of the last run, whose blocks help to start on a full disk. Blocks
+  // are taken `step` bytes at a time. `base`: null for the real disk.
+  LogSpace(rocksdb::Env* base, const std::string& directory, uint64_t step);
+  ~LogSpace();
+  LogSpace(const LogSpace&) = delete;
+  LogSpace& operator=(const LogSpace&) = delete;
+
+  rocksdb::Env* env() const { return env_.get(); }
+
+  enum class Use : uint8_t {
+    kOrdinary,   // leaves blocks for the others
+    kMakesRoom,  // a drop, a checkpoint: may take the last ones
+  };
+  // Makes the next batch of `bytes` find its blocks, in this log and in the next one. Errors: kNoSpace; any other failure
+  // of the disk shows at the write.
+  Status back(uint64_t bytes, Use use);
+
+ private:
+  class Files;
+  std::shared_ptr<Files> files_;
+  std::unique_ptr<rocksdb::Env> env_;
+};
+
+}  // namespace vs::storage
