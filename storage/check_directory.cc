@@ -52,7 +52,10 @@ Status check_directory(const std::string& directory, const CheckOptions& options
                        const std::function<void(const std::string& name, const CheckReport&)>& visit) {
   FileSystem& file_system = posix_file_system();
   VS_ASSIGN_OR_RETURN(const bool exists, Store::exists(directory + "/rocksdb", nullptr));
-  if (!exists) return {Code::kNotFound, directory + " is no data directory of vsd: it holds no database in rocksdb/"};
+  if (!exists) {
+    VS_RETURN_IF_ERROR(preflight(file_system, nullptr, directory));  // lost, if there are files of collections
+    return {Code::kNotFound, directory + " is no data directory of vsd: it holds no database in rocksdb/"};
+  }
   // A copy need not have a lock.
   const auto lock = file_system.lock(directory + "/LOCK", Access::kReadOnly);
   if (!lock.ok() && lock.status().code() != Code::kNotFound) return lock.status();
@@ -66,9 +69,10 @@ Status check_directory(const std::string& directory, const CheckOptions& options
       visit(name, unopened(info.status().message()));
       return {};
     }
-    VS_ASSIGN_OR_RETURN(const CheckReport report,
-                        check_one(file_system, *store, directory, last, *info, options, progress));
-    visit(name, report);
+    const auto report = check_one(file_system, *store, directory, last, *info, options, progress);
+    // A damaged file of RocksDB may hold nothing of the other collections.
+    if (!report.ok() && report.status().code() != Code::kCorrupt) return report.status();
+    visit(name, report.ok() ? *report : unopened(report.status().message()));
     return {};
   });
 }

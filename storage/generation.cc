@@ -1,5 +1,7 @@
 #include "storage/generation.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -43,6 +45,16 @@ std::array<FileLayout, 5> layouts(const Geometry& geometry) {
 
 FileIdentity file_identity(const FileLayout& file, const Generation::Identity& identity) {
   return {file.kind, static_cast<uint32_t>(file.element_bytes), identity.uuid, identity.number};
+}
+
+uint32_t check_of(const Row& row, std::string_view id) {
+  const std::array<uint64_t, 3> fixed{row.lsn, row.id_offset, row.id_bytes};
+  return static_cast<uint32_t>(XXH3_64bits_withSeed(id.data(), id.size(), XXH3_64bits(fixed.data(), sizeof fixed)));
+}
+
+bool flags_are_whole(uint16_t flags) {
+  const auto whole = [](unsigned byte) { return byte == 0 || byte == 0xff; };
+  return whole(flags & Row::kDead) && whole(flags >> 8);
 }
 
 }  // namespace
@@ -160,6 +172,9 @@ std::optional<std::string> Generation::row_problem(Slot slot) const {
   if (r.id_offset + r.id_bytes > files_.ids.capacity()) {
     return " names bytes behind the end of ids.dat, which has " + std::to_string(files_.ids.capacity());
   }
+  if (r.check != check_of(r, id_of(r))) return " or its id in ids.dat is damaged: the checksum does not match";
+  const uint16_t flags = std::atomic_ref(rows()[slot.value].flags).load(std::memory_order_relaxed);
+  if (!flags_are_whole(flags)) return " has damaged flags, " + std::to_string(flags);
   return std::nullopt;
 }
 
@@ -171,9 +186,14 @@ void Generation::adopt_rows() {
   }
 }
 
-void Generation::for_each_row_behind(const std::function<void(const Row&)>& visit) const {
+void Generation::for_each_row_behind(const std::function<void(const Row&, std::string_view id)>& visit) const {
   const uint64_t backed = files_.rows.capacity() / sizeof(Row);
-  for (uint64_t i = graph_->slot_count(); i < backed; ++i) visit(rows()[i]);
+  const uint64_t ids = files_.ids.capacity();
+  for (uint64_t i = graph_->slot_count(); i < backed; ++i) {
+    const Row& r = rows()[i];
+    if (r.lsn == 0 || r.id_offset > ids || r.id_bytes > ids - r.id_offset || !flags_are_whole(r.flags)) continue;
+    if (r.check == check_of(r, id_of(r))) visit(r, id_of(r));
+  }
 }
 
 void Generation::rewrite_vector(Slot slot, std::span<const float> vector) {
@@ -213,7 +233,10 @@ Slot Generation::append(Lsn lsn, std::string_view id, std::span<const float> vec
   // The padding behind the last component is zero since the file was grown.
   std::memcpy(files_.vectors.data() + slot.value * graph_->geometry().vector_stride(), vector.data(),
               vector.size_bytes());
-  rows()[slot.value] = {lsn.value, id_bytes_, static_cast<uint32_t>(id.size()), 0};
+  Row row{
+      .lsn = lsn.value, .id_offset = id_bytes_, .id_bytes = static_cast<uint16_t>(id.size()), .flags = 0, .check = 0};
+  row.check = check_of(row, id);
+  rows()[slot.value] = row;
   id_bytes_ += id.size();
   graph_->extend(slot.value + 1);
   return slot;
@@ -233,20 +256,22 @@ std::optional<Slot> Generation::find(Lsn lsn) const {
   return slot;
 }
 
-std::string_view Generation::id(Slot slot) const {
-  return {reinterpret_cast<const char*>(files_.ids.data()) + row(slot).id_offset, row(slot).id_bytes};
+std::string_view Generation::id(Slot slot) const { return id_of(row(slot)); }
+
+std::string_view Generation::id_of(const Row& r) const {
+  return {reinterpret_cast<const char*>(files_.ids.data()) + r.id_offset, r.id_bytes};
 }
 
-bool Generation::has_flag(Slot slot, uint32_t flag) const {
+bool Generation::has_flag(Slot slot, uint16_t flag) const {
   return (std::atomic_ref(rows()[slot.value].flags).load(std::memory_order_relaxed) & flag) != 0;
 }
 
-void Generation::set_flag(Slot slot, uint32_t flag) {
+void Generation::set_flag(Slot slot, uint16_t flag) {
   std::atomic_ref(rows()[slot.value].flags).fetch_or(flag, std::memory_order_relaxed);
 }
 
-void Generation::clear_flag(Slot slot, uint32_t flag) {
-  std::atomic_ref(rows()[slot.value].flags).fetch_and(~flag, std::memory_order_relaxed);
+void Generation::clear_flag(Slot slot, uint16_t flag) {
+  std::atomic_ref(rows()[slot.value].flags).fetch_and(static_cast<uint16_t>(~flag), std::memory_order_relaxed);
 }
 
 std::vector<std::pair<const char*, MappedFile*>> Generation::files() {

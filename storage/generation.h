@@ -24,13 +24,18 @@
 namespace vs::storage {
 
 // A row of rows.dat. All but `flags` is written once, before the slot exists for readers.
+//
+// Searches answer with ids and liveness from here, without asking RocksDB, and preflight.cc takes rows as evidence that
+// the log lost something. So both must be told from flipped bits: what is written once has a checksum, and a flag is a
+// byte that is all zeros or all ones.
 struct Row {
-  static constexpr uint32_t kDead = 1;      // deleted or replaced
-  static constexpr uint32_t kUnlinked = 2;  // was dead before it was linked: no part of the graph
+  static constexpr uint16_t kDead = 0x00ff;      // deleted or replaced
+  static constexpr uint16_t kUnlinked = 0xff00;  // was dead before it was linked: no part of the graph
   uint64_t lsn;
   uint64_t id_offset;  // in ids.dat
-  uint32_t id_bytes;
-  uint32_t flags;
+  uint16_t id_bytes;
+  uint16_t flags;
+  uint32_t check;  // of all but the flags, and of the id
 };
 static_assert(sizeof(Row) == 24);
 
@@ -72,12 +77,13 @@ class Generation {
   std::span<const float> vector(Slot slot) const { return {graph_->vector(slot), dim_}; }
   // What is wrong with the row or the id's place; nullopt if nothing is. REQUIRES: the rows before are good.
   std::optional<std::string> row_problem(Slot slot) const;
-  bool has_flag(Slot slot, uint32_t flag) const;
-  void set_flag(Slot slot, uint32_t flag);
-  void clear_flag(Slot slot, uint32_t flag);
+  bool has_flag(Slot slot, uint16_t flag) const;
+  void set_flag(Slot slot, uint16_t flag);
+  void clear_flag(Slot slot, uint16_t flag);
 
-  // Rows behind the slots that exist, as an earlier run left them. REQUIRES: opened read-only.
-  void for_each_row_behind(const std::function<void(const Row&)>& visit) const;
+  // Rows behind the slots that exist, as an earlier run left them, with their ids. Leaves out those that are not whole:
+  // bits flipped, or a crash of the system took a part. REQUIRES: opened read-only.
+  void for_each_row_behind(const std::function<void(const Row&, std::string_view id)>& visit) const;
   // Writes the vector again, as append() would. Searches that read it meanwhile see a part of both.
   void rewrite_vector(Slot slot, std::span<const float> vector);
 
@@ -106,6 +112,7 @@ class Generation {
 
   Row* rows() const { return reinterpret_cast<Row*>(files_.rows.data()); }
   const Row& row(Slot slot) const { return rows()[slot.value]; }
+  std::string_view id_of(const Row& r) const;
   uint64_t id_bytes_of(uint32_t slots) const;
 
   const Identity identity_;

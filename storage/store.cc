@@ -13,13 +13,18 @@
 namespace vs::storage {
 namespace {
 
-Status to_status(const rocksdb::Status& status, const char* what) {
+Status to_status(const rocksdb::Status& status, const std::string& what) {
   if (status.ok()) return {};
   const Code code = status.IsNoSpace()      ? Code::kNoSpace
                     : status.IsCorruption() ? Code::kCorrupt
                     : status.IsNotFound()   ? Code::kNotFound
                                             : Code::kIoError;
-  return {code, std::string("RocksDB, ") + what + ": " + status.ToString()};
+  std::string message = "RocksDB, " + what + ": " + status.ToString();
+  while (message.ends_with('\n')) message.pop_back();
+  // A file that its manifest names is missing: that is damage, not a call that failed.
+  const bool missing = status.IsPathNotFound() || message.find("No such file or directory") != std::string::npos;
+  if (code != Code::kCorrupt && !(code == Code::kIoError && missing)) return {code, message};
+  return {Code::kCorrupt, message + "; a file in rocksdb/ is damaged or missing: restore a backup"};
 }
 
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
@@ -108,7 +113,10 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(const Sizes& sizes) {
                                                       {"ids", ids_options()},
                                                       {"collections", small},
                                                       {"meta", small}};
-  for (auto& family : all) family.options.write_buffer_size = sizes.buffer;
+  for (auto& family : all) {
+    family.options.write_buffer_size = sizes.buffer;
+    family.options.disable_auto_compactions = true;  // until start_compactions()
+  }
   return all;
 }
 
@@ -119,7 +127,8 @@ Result<bool> Store::exists(const std::string& directory, rocksdb::Env* env) {
   const rocksdb::DBOptions options = db_options(env, sizes);
   if (options.env->FileExists(directory + "/CURRENT").IsNotFound()) return false;
   std::vector<std::string> names;
-  VS_RETURN_IF_ERROR(to_status(rocksdb::DB::ListColumnFamilies(options, directory, &names), "reading the manifest"));
+  VS_RETURN_IF_ERROR(
+      to_status(rocksdb::DB::ListColumnFamilies(options, directory, &names), "reading the manifest in " + directory));
   for (const auto& family : families(sizes)) {
     if (std::find(names.begin(), names.end(), family.name) == names.end()) return false;
   }
@@ -136,19 +145,43 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& directory, rocksdb
   rocksdb::DB* db = nullptr;
   rocksdb::Status opened;
   if (access == Access::kReadOnly) {
+    // This mode takes a record that is cut off at the log's end, and nothing worse: so it tells what the default, which
+    // ends the log at the first thing that it cannot read, keeps to itself.
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
     opened = rocksdb::DB::OpenForReadOnly(options, directory, families(sizes), &store->handles_, &db);
+    if (opened.IsCorruption()) {
+      store->log_damage_ = opened.ToString();
+      options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+      opened = rocksdb::DB::OpenForReadOnly(options, directory, families(sizes), &store->handles_, &db);
+    }
   } else {
     options.create_if_missing = true;
     options.create_missing_column_families = true;
     opened = rocksdb::DB::Open(options, directory, families(sizes), &store->handles_, &db);
   }
-  VS_RETURN_IF_ERROR(to_status(opened, "opening the database"));
+  VS_RETURN_IF_ERROR(to_status(opened, "opening " + directory));
   store->db_.reset(db);
   store->records_ = store->handles_[1];
   store->ids_ = store->handles_[2];
   store->collections_ = store->handles_[3];
   store->meta_ = store->handles_[4];
   return store;
+}
+
+Status Store::check_log(const std::string& directory, rocksdb::Env* env) const {
+  if (log_damage_.empty()) return {};
+  const Sizes sizes(~uint64_t{0});
+  rocksdb::DBOptions options = db_options(env, sizes);
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+  Store all;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status opened = rocksdb::DB::OpenForReadOnly(options, directory, families(sizes), &all.handles_, &db);
+  VS_RETURN_IF_ERROR(to_status(opened, "looking behind damage in the log in " + directory));
+  all.db_.reset(db);
+  const uint64_t lost = db->GetLatestSequenceNumber() - db_->GetLatestSequenceNumber();
+  if (lost == 0) return {};
+  return {Code::kCorrupt, "the log in " + directory + " is damaged (" + log_damage_ + "), and " + std::to_string(lost) +
+                              " acknowledged changes stand behind the damage. Nothing was changed. Restore a backup"};
 }
 
 Store::~Store() {
@@ -215,6 +248,10 @@ Status Store::sync() {
   const rocksdb::Status status = db_->SyncWAL();
   if (!status.ok()) *log_broken_ = true;
   return to_status(status, "syncing the log");
+}
+
+Status Store::start_compactions() {
+  return to_status(db_->EnableAutoCompaction(handles_), "beginning with compactions");
 }
 
 Status Store::resume() { return to_status(db_->Resume(), "taking writes again"); }

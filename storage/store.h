@@ -27,6 +27,10 @@ class Store {
   // Errors: kIoError, kNoSpace, kCorrupt.
   static Result<std::unique_ptr<Store>> open(const std::string& directory, rocksdb::Env* env, Access access,
                                              uint64_t disk_bytes = ~uint64_t{0});
+  // Of a store that was opened read-only from there. Errors: kCorrupt: the log is damaged, and whole operations stand behind
+  // the damage, which were acknowledged therefore. RocksDB leaves them out, as it does what a crash of the system tore at
+  // the log's end.
+  Status check_log(const std::string& directory, rocksdb::Env* env) const;
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -60,6 +64,9 @@ class Store {
   Status write(Batch& batch, bool sync);
   // Brings everything written so far to the disk.
   Status sync();
+  // To be called when the database is open. A compaction that finds damage ends all writes: if it began earlier, it would
+  // keep vsd from starting, and all that is not damaged from being read.
+  Status start_compactions();
   // Takes writes again after one failed with kNoSpace. Errors: kNoSpace and others; then nothing has changed.
   Status resume();
 
@@ -98,6 +105,7 @@ class Store {
   rocksdb::ColumnFamilyHandle* ids_ = nullptr;
   rocksdb::ColumnFamilyHandle* collections_ = nullptr;
   rocksdb::ColumnFamilyHandle* meta_ = nullptr;
+  std::string log_damage_;  // what a read-only open saw
 };
 
 }  // namespace vs::storage

@@ -14,8 +14,8 @@ OK, FAILURE, USAGE, NOT_FOUND, UNREACHABLE, CORRUPTION = 0, 1, 2, 3, 4, 5
 DIM = 8
 M = 8
 HEADER = 4096
-ROW = struct.Struct("<QQII")
-DEAD = 1
+ROW = struct.Struct("<QQHHI")
+DEAD = 0xff
 RESULT_KEYS = {"clean", "problems", "repaired", "problems_found", "problems_left", "rebuilt", "points", "slots", "recall"}
 JOB_KEYS = {"job", "kind", "collection", "state", "percent", "rate", "eta_s", "result"}
 
@@ -85,7 +85,7 @@ class Files:
     def slot_of(self, one):
         """The slot of the live point with that id."""
         for slot in range(1 << 20):
-            lsn, begin, size, flags = self.row(slot)
+            lsn, begin, size, flags, _ = self.row(slot)
             if lsn == 0:
                 break
             if not flags & DEAD and self.read("ids.dat", begin, size) == one.encode():
@@ -103,4 +103,4 @@ class Files:
         self.write("vectors.dat", slot * stride + 4 * index, struct.pack("<f", value))
 
     def set_flags(self, slot, flags):
-        self.write("rows.dat", slot * ROW.size + 20, struct.pack("<I", flags))
+        self.write("rows.dat", slot * ROW.size + 18, struct.pack("<H", flags))

@@ -41,13 +41,18 @@ class Damage(unittest.TestCase):
 
     def find_and_mend(self, daemon, kind, deep_only=False):
         """Everything that looks for damage finds this kind; the repair mends it for good."""
+        self.find_offline(daemon, kind, deep_only)
+        daemon.start()
+        self.find_and_mend_online(daemon, kind, deep_only)
+
+    def find_offline(self, daemon, kind, deep_only):
         text = self.offline(daemon, "--deep", code=CORRUPTION)
         self.assertRegex(text, r"^c: [1-9]\d* problems?, ")
         self.assertRegex(text, rf"(?m)^  {kind}: .")
         if deep_only:
             self.assertRegex(self.offline(daemon, code=OK), r"^c: clean, ")
 
-        daemon.start()
+    def find_and_mend_online(self, daemon, kind, deep_only=False):
         client = daemon.connect()
         result = run_check(client, "c", "deep=true")
         self.assertFalse(result["clean"])
@@ -121,19 +126,28 @@ class Damage(unittest.TestCase):
                 self.find_and_mend(daemon, "vector", deep_only=True)
 
     def test_dead_flag_of_a_live_point(self):
-        daemon = self.stopped()
-        files = Files(daemon.directory)
-        files.set_flags(files.slot_of("p40"), DEAD)
-        self.find_and_mend(daemon, "liveness")
+        files = Files((daemon := self.stopped()).directory)
+        self.flag_and_mend(daemon, files.slot_of("p40"), DEAD)
 
     def test_dead_flag_taken_away(self):
-        daemon = self.stopped()
+        files = Files((daemon := self.stopped()).directory)
+        self.flag_and_mend(daemon, next(slot for slot in range(self.COUNT + 1) if files.row(slot)[3] & DEAD), 0)
+
+    def flag_and_mend(self, daemon, slot, flags):
+        """A start takes a row that says other than RocksDB for a loss of RocksDB's; a running daemon mends it."""
         files = Files(daemon.directory)
-        for slot in range(self.COUNT + 1):
-            if files.row(slot)[3] & DEAD:
-                files.set_flags(slot, 0)
-                break
-        self.find_and_mend(daemon, "liveness")
+        files.set_flags(slot, flags)
+        before = fingerprint(daemon.directory)
+        for arguments in (["--check", daemon.directory], ["--data-dir", daemon.directory, "--listen", "127.0.0.1:0"]):
+            done = harness.run_vsd(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (CORRUPTION, ""), done.stderr)
+            self.assertIn("acknowledged data was lost", done.stderr)
+            self.assertIn(str(files.path("rows.dat")), done.stderr)
+            self.assertEqual(fingerprint(daemon.directory), before)
+        files.set_flags(slot, DEAD - flags)
+        daemon.start()
+        files.set_flags(slot, flags)
+        self.find_and_mend_online(daemon, "liveness")
 
     def test_much_at_once(self):
         daemon = self.stopped()

@@ -80,6 +80,9 @@ class CheckTest : public StorageTest {
   void expect_found_and_mended(const std::string& kind) {
     EXPECT_TRUE(kinds(check_closed()).contains(kind));
     reopen();
+    expect_mended(kind);
+  }
+  void expect_mended(const std::string& kind) {
     const CheckReport found = check();
     EXPECT_TRUE(kinds(found).contains(kind)) << testing::PrintToString(kinds(found));
     EXPECT_FALSE(found.clean());
@@ -196,14 +199,81 @@ TEST_F(CheckTest, VectorNotFinite) {
   expect_found_and_mended("vector");
 }
 
+// While the database is open: a start takes a row that says other than RocksDB for a loss of RocksDB's, below.
 TEST_F(CheckTest, ALivePointIsMarkedDeleted) {
-  damage_closed([&] { overwrite("rows.dat", 70 * sizeof(Row) + offsetof(Row, flags), Row::kDead); });
-  expect_found_and_mended("liveness");
+  overwrite("rows.dat", 70 * sizeof(Row) + offsetof(Row, flags), Row::kDead);
+  expect_mended("liveness");
 }
 
 TEST_F(CheckTest, ADeletedPointIsMarkedLive) {
-  damage_closed([&] { overwrite("rows.dat", 31 * sizeof(Row) + offsetof(Row, flags), 0u); });
-  expect_found_and_mended("liveness");
+  overwrite("rows.dat", 31 * sizeof(Row) + offsetof(Row, flags), uint16_t{0});
+  expect_mended("liveness");
+}
+
+TEST_F(CheckTest, RowsThatSayOtherThanRocksDbAreALoss) {
+  for (const auto& [slot, flags] : {std::pair<uint64_t, uint16_t>{70, Row::kDead}, {31, uint16_t{0}}}) {
+    const uint64_t at = slot * sizeof(Row) + offsetof(Row, flags);
+    damage_closed([&] { overwrite("rows.dat", at, flags); });
+    const auto before = test::contents_of(options().directory);
+    const auto refused = Database::open(options());
+    EXPECT_EQ(refused.status().code(), Code::kCorrupt);
+    EXPECT_NE(refused.status().message().find("acknowledged data was lost"), std::string::npos);
+    EXPECT_EQ(test::contents_of(options().directory), before) << "a refused directory was changed";
+    overwrite("rows.dat", at, static_cast<uint16_t>(Row::kDead - flags));
+    reopen();
+    expect_whole();
+  }
+}
+
+// Single bits of anything in a row, and of an id: the row is told from a good one, and the generation is rebuilt.
+TEST_F(CheckTest, FlippedBitsOfRowsAndIds) {
+  for (const auto& [file, at] : {std::pair<std::string, uint64_t>{"rows.dat", 0},
+                                 {"rows.dat", offsetof(Row, id_bytes)},
+                                 {"rows.dat", offsetof(Row, flags)},
+                                 {"rows.dat", offsetof(Row, flags) + 1},
+                                 {"rows.dat", offsetof(Row, check)},
+                                 {"ids.dat", 0}}) {
+    SCOPED_TRACE(file + " " + std::to_string(at));
+    database_.reset();
+    const uint64_t place = 50 * (file == "rows.dat" ? sizeof(Row) : 2) + at;
+    std::ifstream stream(generation_directory() + "/" + file, std::ios::binary);
+    stream.seekg(static_cast<std::streamoff>(MappedFile::kHeaderBytes + place));
+    overwrite(file, place, static_cast<uint8_t>(stream.get() ^ 0x10));
+    EXPECT_EQ(kinds(check_closed()), std::set<std::string>{"file"});
+    reopen();
+    EXPECT_TRUE(check().clean());
+    expect_whole();
+  }
+}
+
+// The log of a first run holds everything, also that the run has not ended.
+TEST_F(CheckTest, ALogWithoutItsBeginning) {
+  const std::string copy = directory_.path() + "/without";
+  fs::copy(options().directory, copy, fs::copy_options::recursive);
+  DatabaseOptions copied = options();
+  copied.directory = copy;
+  for (const auto& entry : fs::directory_iterator(copy + "/rocksdb")) {
+    if (entry.path().extension() == ".log") fs::resize_file(entry.path(), 0);
+  }
+  const auto before = test::contents_of(copy);
+  const auto refused = Database::open(copied);
+  EXPECT_EQ(refused.status().code(), Code::kCorrupt);
+  EXPECT_NE(refused.status().message().find("acknowledged data was lost"), std::string::npos);
+  EXPECT_EQ(test::contents_of(copy), before) << "a refused directory was changed";
+}
+
+// Of a CREATE and a DROP that were interrupted, directories remain that RocksDB does not know.
+TEST_F(CheckTest, DirectoriesOfInterruptedRequestsAreRemoved) {
+  ASSERT_TRUE(database_->drop("points").ok());
+  const std::string collections = options().directory + "/collections/";
+  create("again");
+  database_.reset();
+  fs::copy(collections + "2", collections + "1", fs::copy_options::recursive);
+  fs::copy(collections + "2", collections + "3", fs::copy_options::recursive);
+  reopen();
+  EXPECT_FALSE(fs::exists(collections + "1"));
+  EXPECT_TRUE(fs::exists(collections + "2"));
+  EXPECT_FALSE(fs::exists(collections + "3"));
 }
 
 TEST_F(CheckTest, AFileCutUnderTheRunningDatabase) {
