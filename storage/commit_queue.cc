@@ -131,18 +131,20 @@ Status CommitQueue::write(Store::Batch& batch, bool sync, LogSpace::Use use) {
   if (const Status room = store_.make_room(batch, use); !room.ok()) {
     return {Code::kNoSpace, "the disk is full, nothing was changed: " + room.message() + "; make room"};
   }
-  if (out_of_space_) {
-    if (const Status status = store_.resume(); !status.ok()) {
+  Status status = out_of_space_ ? Status{} : store_.write(batch, sync);
+  out_of_space_ = out_of_space_ || status.code() == Code::kNoSpace;
+  // A flush failed. The next write tries whether it succeeds now, and a drop, which makes room, at once.
+  if (out_of_space_ && (status.ok() || use == LogSpace::Use::kDrop)) {
+    if (status = store_.resume(use); !status.ok()) {
       return {Code::kNoSpace, "the disk was full, and writing cannot go on yet: " + status.message() + "; make room"};
     }
-    out_of_space_ = false;
+    status = store_.write(batch, sync);
+    out_of_space_ = status.code() == Code::kNoSpace;
   }
-  Status status = store_.write(batch, sync);
   switch (status.code()) {
     case Code::kOk:
       break;
     case Code::kNoSpace:
-      out_of_space_ = true;
       status = {Code::kNoSpace, "the disk is full, the write was refused: " + status.message() + "; make room"};
       break;
     case Code::kCorrupt:

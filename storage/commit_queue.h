@@ -48,8 +48,7 @@ class CommitQueue {
   // Writes to RocksDB; every write of an open database goes this way. After kNoSpace the next write tries whether there
   // is room again. Errors: kNoSpace, kReadOnly (RocksDB found damage and takes no writes); anything else is fatal, see
   // fail(). REQUIRES: the commit mutex is held.
-  // What makes room may take the last blocks of the log.
-  Status write(Store::Batch& batch, bool sync, LogSpace::Use use = LogSpace::Use::kMakesRoom);
+  Status write(Store::Batch& batch, bool sync, LogSpace::Use use = LogSpace::Use::kCheckpoint);
   // Held while a group is checked, written and staged. Whoever changes the set of collections holds it, too.
   std::mutex& commit_mutex() { return commit_mutex_; }
   // The first failure of the disk: nothing is acknowledged any more.

@@ -252,7 +252,7 @@ Status Database::Impl::drop(std::string_view name) {
   const CollectionInfo info = found->second.info;
   Store::Batch batch(*store_);
   batch.delete_collection(name, info.number);
-  VS_RETURN_IF_ERROR(queue_->write(batch, true));
+  VS_RETURN_IF_ERROR(queue_->write(batch, true, LogSpace::Use::kDrop));
   if (found->second.collection) found->second.collection->set_dropped();
   entries_.erase(found);
   // Mapped pages stay until the last reader lets go; a crash before this leaves an orphan that the next open removes.

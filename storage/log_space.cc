@@ -53,9 +53,14 @@ class Log final : public rocksdb::FSWritableFileOwnerWrapper {
 
 class LogSpace::Files final : public rocksdb::FileSystemWrapper {
  public:
-  Files(const std::shared_ptr<rocksdb::FileSystem>& base, const std::string& directory, uint64_t step)
-      : FileSystemWrapper(base), spare_(directory + "/spare"), step_(step) {
+  Files(const std::shared_ptr<rocksdb::FileSystem>& base, const std::string& directory, uint64_t step, uint64_t ballast)
+      : FileSystemWrapper(base),
+        spare_(directory + "/spare"),
+        ballast_(directory + "/ballast"),
+        step_(step),
+        ballast_wanted_(ballast) {
     target()->DeleteFile(spare_, {}, nullptr).PermitUncheckedError();
+    release_ballast();
   }
   const char* Name() const override { return "LogSpace"; }
 
@@ -81,42 +86,54 @@ class LogSpace::Files final : public rocksdb::FileSystemWrapper {
     return status;
   }
 
+  void release_ballast() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ballast_bytes_ = 0;
+    target()->DeleteFile(ballast_, {}, nullptr).PermitUncheckedError();
+  }
+
   // The current log is written to until the next one is there, so it is not gone before.
   rocksdb::IOStatus back(uint64_t bytes, Use use) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const uint64_t needed = log_bytes_of(bytes);
     rocksdb::IOStatus status = log_ == nullptr ? rocksdb::IOStatus::OK() : log_->back(needed + kMargin, step_);
-    if (status.ok()) status = back_spare(needed + kMargin);
-    if (use == Use::kMakesRoom && status.IsNoSpace() && log_->has(needed)) return rocksdb::IOStatus::OK();
+    if (status.ok()) status = keep(spare_, spare_bytes_, round_up(needed + kMargin, step_));
+    if (status.ok()) status = keep(ballast_, ballast_bytes_, ballast_wanted_);
+    if (use != Use::kOrdinary && status.IsNoSpace() && log_->has(needed)) return rocksdb::IOStatus::OK();
     return status;
   }
 
  private:
-  rocksdb::IOStatus back_spare(uint64_t bytes) {
-    if (spare_bytes_ >= bytes) return rocksdb::IOStatus::OK();
-    spare_bytes_ = 0;
-    const uint64_t wanted = round_up(bytes, step_);
+  // An empty file with that many blocks; it has `bytes` of them.
+  rocksdb::IOStatus keep(const std::string& path, uint64_t& bytes, uint64_t wanted) {
+    if (bytes >= wanted) return rocksdb::IOStatus::OK();
+    bytes = 0;
     std::unique_ptr<rocksdb::FSWritableFile> file;
-    rocksdb::IOStatus status = target()->NewWritableFile(spare_, {}, &file, nullptr);
+    rocksdb::IOStatus status = target()->NewWritableFile(path, {}, &file, nullptr);
     if (!status.ok()) return status;
     status = file->Allocate(0, wanted, {}, nullptr);
     file->Close({}, nullptr).PermitUncheckedError();
-    if (!status.IsNoSpace()) spare_bytes_ = wanted;
+    if (!status.IsNoSpace()) bytes = wanted;
     return status;
   }
 
   const std::string spare_;
+  const std::string ballast_;
   const uint64_t step_;
+  const uint64_t ballast_wanted_;
   std::mutex mutex_;
   Log* log_ = nullptr;  // the one that is written to
   uint64_t spare_bytes_ = 0;
+  uint64_t ballast_bytes_ = 0;
 };
 
-LogSpace::LogSpace(rocksdb::Env* base, const std::string& directory, uint64_t step)
+LogSpace::LogSpace(rocksdb::Env* base, const std::string& directory, uint64_t step, uint64_t ballast)
     : files_(std::make_shared<Files>((base != nullptr ? base : rocksdb::Env::Default())->GetFileSystem(), directory,
-                                     step)),
+                                     step, ballast)),
       env_(rocksdb::NewCompositeEnv(files_)) {}
 LogSpace::~LogSpace() = default;
+
+void LogSpace::release_ballast() { files_->release_ballast(); }
 
 Status LogSpace::back(uint64_t bytes, Use use) {
   const rocksdb::IOStatus status = files_->back(bytes, use);

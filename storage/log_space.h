@@ -7,6 +7,10 @@
 //
 // RocksDB itself preallocates, too, but ignores when that fails, and begins a new log within any write. Therefore an
 // empty file with blocks, `spare`, stands ready: it is renamed to become the next log.
+//
+// Another one, `ballast`, is for what RocksDB writes beside the log. It is given back to the disk when vsd starts, since a
+// start on a full disk has to write as well; and when a drop waits for a flush that found no room, since the drop is what
+// makes room.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -21,9 +25,9 @@ namespace vs::storage {
 
 class LogSpace {
  public:
-  // Of the RocksDB in `directory`; removes the spare of the last run, whose blocks help to start on a full disk. Blocks
-  // are taken `step` bytes at a time. `base`: null for the real disk.
-  LogSpace(rocksdb::Env* base, const std::string& directory, uint64_t step);
+  // Of the RocksDB in `directory`; removes what the last run kept. Blocks are taken `step` bytes at a time. `base`: null
+  // for the real disk.
+  LogSpace(rocksdb::Env* base, const std::string& directory, uint64_t step, uint64_t ballast);
   ~LogSpace();
   LogSpace(const LogSpace&) = delete;
   LogSpace& operator=(const LogSpace&) = delete;
@@ -31,12 +35,15 @@ class LogSpace {
   rocksdb::Env* env() const { return env_.get(); }
 
   enum class Use : uint8_t {
-    kOrdinary,   // leaves blocks for the others
-    kMakesRoom,  // a drop, a checkpoint: may take the last ones
+    kOrdinary,    // leaves blocks for the others
+    kCheckpoint,  // may take the last ones of the log
+    kDrop,        // and the ballast's, for a flush that it waits for
   };
-  // Makes the next batch of `bytes` find its blocks, in this log and in the next one. Errors: kNoSpace; any other failure
+  // Makes the next batch of `bytes` find its blocks, in this log and in the next one; and the ballast. Errors: kNoSpace; any other failure
   // of the disk shows at the write.
   Status back(uint64_t bytes, Use use);
+  // The next back() takes other blocks.
+  void release_ballast();
 
  private:
   class Files;

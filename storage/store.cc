@@ -37,6 +37,8 @@ struct Sizes {
   uint64_t buffer;                                                         // of one family, in memory
   uint64_t log_total() const { return 4 * buffer; }                        // then RocksDB flushes the oldest
   uint64_t ahead() const { return std::min<uint64_t>(buffer, 4u << 20); }  // blocks of a file taken ahead
+  // For a flush that found no room: of two full buffers, at least on a small disk. A large one is not filled that fast.
+  uint64_t ballast() const { return std::min<uint64_t>(2 * buffer, 16u << 20); }
 };
 
 rocksdb::ColumnFamilyOptions records_options() {
@@ -87,6 +89,11 @@ class ErrorListener final : public rocksdb::EventListener {
         reason == rocksdb::BackgroundErrorReason::kMemTable) {
       *log_broken_ = true;
     }
+  }
+  // RocksDB would look for room every few seconds, and say meanwhile that it is busy. Here the next write asks it to go on,
+  // which it then tries at once.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status error, bool* recover) override {
+    if (error.severity() >= rocksdb::Status::Severity::kHardError) *recover = false;
   }
 
  private:
@@ -139,7 +146,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& directory, rocksdb
                                            uint64_t disk_bytes) {
   const Sizes sizes(disk_bytes);
   std::unique_ptr<Store> store(new Store());
-  if (access == Access::kReadWrite) store->log_space_ = std::make_unique<LogSpace>(env, directory, sizes.ahead());
+  if (access == Access::kReadWrite)
+    store->log_space_ = std::make_unique<LogSpace>(env, directory, sizes.ahead(), sizes.ballast());
   rocksdb::DBOptions options = db_options(store->log_space_ ? store->log_space_->env() : env, sizes);
   options.listeners.push_back(std::make_shared<ErrorListener>(store->log_broken_));
   rocksdb::DB* db = nullptr;
@@ -254,7 +262,14 @@ Status Store::start_compactions() {
   return to_status(db_->EnableAutoCompaction(handles_), "beginning with compactions");
 }
 
-Status Store::resume() { return to_status(db_->Resume(), "taking writes again"); }
+Status Store::resume(LogSpace::Use use) {
+  rocksdb::Status status = db_->Resume();
+  if (!status.ok() && use == LogSpace::Use::kDrop) {
+    log_space_->release_ballast();
+    status = db_->Resume();
+  }
+  return to_status(status, "taking writes again");
+}
 
 Result<std::optional<Lsn>> Store::find_id(CollectionNumber collection, std::string_view id,
                                           const Snapshot& snapshot) const {

@@ -67,8 +67,9 @@ class Store {
   // To be called when the database is open. A compaction that finds damage ends all writes: if it began earlier, it would
   // keep vsd from starting, and all that is not damaged from being read.
   Status start_compactions();
-  // Takes writes again after one failed with kNoSpace. Errors: kNoSpace and others; then nothing has changed.
-  Status resume();
+  // Takes writes again after one failed with kNoSpace: RocksDB flushes what it has in memory. A drop may use the
+  // ballast's blocks for that. Errors: kNoSpace and others; then nothing has changed.
+  Status resume(LogSpace::Use use);
 
   // A state of the database to read while it is written to; lasts as long as this lives.
   using Snapshot = std::shared_ptr<const rocksdb::Snapshot>;
