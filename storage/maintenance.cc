@@ -1,0 +1,105 @@
+// Checkpoints, when they are due, and the last one.
+#include <spdlog/spdlog.h>
+
+#include "storage/database_impl.h"
+
+namespace vs::storage {
+namespace {
+
+constexpr auto kSyncInterval = std::chrono::seconds(1);
+
+}  // namespace
+
+Status Database::Impl::checkpoint_all() {
+  std::lock_guard<std::mutex> lock(checkpoint_mutex_);
+  for (const auto& collection : collections()) {
+    VS_RETURN_IF_ERROR(queue_->failure());
+    VS_RETURN_IF_ERROR(checkpoint_collection(context(), *collection));
+  }
+  ++checkpoints_;
+  return {};
+}
+
+Result<Lsn> Database::Impl::checkpoint() {
+  VS_RETURN_IF_ERROR(checkpoint_all());
+  Lsn sum;
+  for (const auto& collection : collections()) sum.value += collection->stats().checkpoint_lsn.value;
+  return sum;
+}
+
+bool Database::Impl::checkpoint_due(CollectionImpl& collection, Clock::time_point now) {
+  uint64_t behind = 0;
+  {
+    std::lock_guard<std::mutex> lock(collection.info_mutex());
+    behind = collection.last_lsn().value - collection.info().checkpoint_lsn.value;
+  }
+  if (behind == 0) {
+    waiting_since_.erase(collection.number());
+    return false;
+  }
+  const auto since = waiting_since_.emplace(collection.number(), now).first->second;
+  const bool due =
+      behind >= options_.checkpoint_operations || now - since >= std::chrono::seconds(options_.checkpoint_interval_s);
+  if (due) waiting_since_.erase(collection.number());
+  return due;
+}
+
+void Database::Impl::checkpoint_what_is_due() {
+  const auto all = collections();
+  std::chrono::nanoseconds replay{0};
+  for (const auto& collection : all) replay += collection->replay_cost();
+  // At half of the budget: a checkpoint takes time as well, and operations go on meanwhile.
+  const bool over_budget = replay / options_.threads >= std::chrono::seconds(options_.replay_budget_s) / 2;
+  for (const auto& collection : all) {
+    if (!queue_->failure().ok()) return;
+    if (!checkpoint_due(*collection, Clock::now()) && !over_budget) continue;
+    std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex_);
+    if (const Status status = checkpoint_collection(context(), *collection); status.ok()) {
+      ++checkpoints_;
+    } else {
+      spdlog::error("checkpoint_failed collection={} code={} message='{}'", collection->name(),
+                    code_name(status.code()), status.message());
+    }
+  }
+}
+
+// Once a second: syncs the log (durability=interval) and checkpoints what is due.
+void Database::Impl::maintain() {
+  std::unique_lock<std::mutex> lock(maintenance_mutex_);
+  uint64_t synced_commits = 0;
+  while (!maintenance_changed_.wait_for(lock, kSyncInterval, [this] { return closing_; })) {
+    lock.unlock();
+    if (const uint64_t commits = queue_->commits();
+        options_.durability == Durability::kInterval && commits != synced_commits && queue_->failure().ok()) {
+      synced_commits = commits;
+      queue_->count_sync();
+      if (const Status status = store_->sync(); !status.ok()) queue_->fail(status);
+    }
+    checkpoint_what_is_due();
+    lock.lock();
+  }
+}
+
+Status Database::Impl::close() {
+  std::lock_guard<std::mutex> close_lock(close_mutex_);
+  if (closed_ || !opened_) return {};
+  {
+    std::lock_guard<std::mutex> lock(maintenance_mutex_);
+    closing_ = true;
+    maintenance_changed_.notify_all();
+  }
+  if (maintenance_.joinable()) maintenance_.join();
+  queue_->stop();
+  {
+    std::lock_guard<std::mutex> commit_lock(queue_->commit_mutex());
+    closed_ = true;
+  }
+  VS_RETURN_IF_ERROR(checkpoint_all());
+  VS_RETURN_IF_ERROR(store_->flush());
+  Store::Batch batch(*store_);
+  batch.delete_meta("open");
+  std::lock_guard<std::mutex> commit_lock(queue_->commit_mutex());
+  return queue_->write(batch, true);
+}
+
+}  // namespace vs::storage
