@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "index/status.h"
@@ -38,6 +39,7 @@ struct Problem {
   // record   (deep) of an operation that was replaced, but not removed
   // recall   (deep) too many points do not find themselves
   // open     the collection could not be opened
+  // rocksdb  RocksDB could not read what it holds
   std::string kind;
   std::string detail;
 };
@@ -57,6 +59,13 @@ struct CheckReport {
   std::optional<double> recall;
 
   bool clean() const { return problems_left == 0; }
+  // Of a collection that cannot be looked at for this reason.
+  static CheckReport impossible(std::string kind, std::string why) {
+    CheckReport report;
+    report.problems.push_back({std::move(kind), std::move(why)});
+    report.problems_found = report.problems_left = 1;
+    return report;
+  }
 };
 
 // Checks a data directory that no vsd has open, and writes nothing into it. `visit` gets each collection's name and

@@ -5,13 +5,6 @@
 namespace vs::storage {
 namespace {
 
-CheckReport unopened(const std::string& why) {
-  CheckReport report;
-  report.problems.push_back({"open", why});
-  report.problems_found = report.problems_left = 1;
-  return report;
-}
-
 Result<CheckReport> check_one(FileSystem& file_system, const Store& store, const std::string& directory,
                               const LastRun& last, const CollectionInfo& info, const CheckOptions& options,
                               Progress& progress) {
@@ -19,9 +12,8 @@ Result<CheckReport> check_one(FileSystem& file_system, const Store& store, const
       Generation::open(file_system, generation_identity(directory, info), info.config, info.slots, Access::kReadOnly);
   if (!opened.ok()) {
     if (opened.status().code() != Code::kCorrupt) return opened.status();
-    CheckReport report = unopened(opened.status().message() + " (the next start rebuilds the collection from RocksDB)");
-    report.problems[0].kind = "file";
-    return report;
+    return CheckReport::impossible(
+        "file", opened.status().message() + " (the next start rebuilds the collection from RocksDB)");
   }
   Generation& generation = **opened;
   generation.adopt_rows();
@@ -66,13 +58,13 @@ Status check_directory(const std::string& directory, const CheckOptions& options
     const std::string name(key);
     const auto info = decode_info(name, value);
     if (!info.ok()) {
-      visit(name, unopened(info.status().message()));
+      visit(name, CheckReport::impossible("open", info.status().message()));
       return {};
     }
     const auto report = check_one(file_system, *store, directory, last, *info, options, progress);
     // A damaged file of RocksDB may hold nothing of the other collections.
     if (!report.ok() && report.status().code() != Code::kCorrupt) return report.status();
-    visit(name, report.ok() ? *report : unopened(report.status().message()));
+    visit(name, report.ok() ? *report : CheckReport::impossible("rocksdb", report.status().message()));
     return {};
   });
 }

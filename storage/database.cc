@@ -117,14 +117,11 @@ Result<CheckReport> Database::Impl::check(std::string_view name, const CheckOpti
       return Status{Code::kNotFound, "no collection '" + std::string(name) + "'; LIST shows those that are there"};
     }
     collection = found->second.collection;
-    if (!collection) {
-      CheckReport report;
-      report.problems.push_back({"open", found->second.why.message()});
-      report.problems_found = report.problems_left = 1;
-      return report;
-    }
+    if (!collection) return CheckReport::impossible("open", found->second.why.message());
   }
-  return check_collection(context(), *collection, options, checkpoint_mutex_, progress);
+  auto report = check_collection(context(), *collection, options, checkpoint_mutex_, progress);
+  if (report.ok() || report.status().code() != Code::kCorrupt) return report;
+  return CheckReport::impossible("rocksdb", report.status().message());
 }
 
 DatabaseStats Database::Impl::stats() const {

@@ -204,8 +204,8 @@ class Case:
         if job["state"] == "done" and job["result"]["clean"]:
             expect(not errors, f"CHECK {name} deep found nothing, but {errors[:3]}")
             return
-        self.notes.add("check found " + (",".join(sorted(checks.kinds(job["result"])))
-                                         if job["state"] == "done" else "failed"))
+        expect(job["state"] == "done", f"CHECK {name} deep ended with {job}")
+        self.notes.add("check found " + ",".join(sorted(checks.kinds(job["result"]))))
         if wrong:
             expect("vector" in checks.kinds(job["result"]), f"wrong distances, but CHECK {name} deep says {job}")
             self.notes.add("wrong distances")
@@ -214,13 +214,14 @@ class Case:
             expect(mended["state"] == "done" and mended["result"]["clean"], f"the repair left {mended}")
             expect(not self.compare(client, name), "wrong after the repair")
             self.notes.add("repaired")
-        elif mended["state"] == "done" and not mended["result"]["clean"]:
+            return
+        expect(mended["state"] == "done", f"the repair of {name} ended with {mended}")
+        if not mended["result"]["clean"]:
             expect(mended["result"]["problems"], f"{mended}")
-            self.notes.add("loss stated")
-        elif mended["state"] == "failed":
-            result = mended["result"]
-            expect(result["code"] == "corrupt" and FILE.search(result["message"]) and REMEDY.search(result["message"]),
-                   f"the repair does not say which file and what to do: {mended}")
+            for problem in mended["result"]["problems"]:
+                expect(problem["kind"] != "rocksdb" or
+                       (FILE.search(problem["detail"]) and REMEDY.search(problem["detail"])),
+                       f"the repair does not say which file and what to do: {mended}")
             self.notes.add("loss stated")
 
     def write(self, client, names):
