@@ -18,6 +18,7 @@ void add_import_command(CLI::App& app, Context& context);
 void add_export_command(CLI::App& app, Context& context);
 void add_eval_command(CLI::App& app, Context& context);
 void add_check_command(CLI::App& app, Context& context);
+void add_rebuild_commands(CLI::App& app, Context& context);  // rebuild compact
 void add_jobs_command(CLI::App& app, Context& context);
 
 // NAME, required and checked.

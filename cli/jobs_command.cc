@@ -31,6 +31,9 @@ struct JobsOptions {
 std::string summary(const ordered_json& result) {
   if (!result.is_object()) return "";
   if (result.contains("message")) return cell_text(result["message"], true);
+  if (result.contains("deleted_slots"))
+    return cell_text(result.value("points", ordered_json()), true) + " points, " +
+           cell_text(result["deleted_slots"], true) + " deleted went";
   if (!result.contains("clean")) return cell_text(result, true);
   const std::string left = cell_text(result.value("problems_left", ordered_json()), true);
   std::string text = result["clean"] == true ? "clean" : left + (left == "1" ? " problem" : " problems");

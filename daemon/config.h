@@ -30,6 +30,8 @@ struct Config {
   uint32_t replay_budget_s = 0;
   uint32_t checkpoint_operations = 0;
   uint32_t checkpoint_interval_s = 0;
+  uint32_t compact_at_percent = 0;
+  unsigned rebuild_threads = 0;  // 0: half of `threads`
 
   std::string token;  // read from token_file; empty: no token is asked for
 };

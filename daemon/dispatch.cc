@@ -122,6 +122,22 @@ const Command kCommands[] = {
      .arguments_max = 1,
      .options = {"cursor", "limit", "with"},
      .run = run_scan},
+    {.verb = "REBUILD",
+     .usage = "REBUILD name [m=16] [ef_construction=200] [ml=0.36] [codes=none]",
+     .help =
+         "Starts a job that builds a collection's graph anew, without deleted points, with the same or other options; "
+         "reads and writes go on.",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .options = {"m", "ef_construction", "ml", "codes"},
+     .run = run_rebuild},
+    {.verb = "COMPACT",
+     .usage = "COMPACT name",
+     .help = "Starts a job that frees the space of deleted and replaced points: a rebuild with the same options.",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .options = {},
+     .run = run_compact},
     {.verb = "CHECK",
      .usage = "CHECK name [deep=true] [repair=true]",
      .help = "Starts a job that compares a collection's files with RocksDB; deep= also reads all vectors and measures "

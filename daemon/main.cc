@@ -20,6 +20,7 @@
 #include "daemon/offline_check.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
+#include "daemon/verbs.h"
 #include "storage/collection.h"
 #include "storage/database.h"
 
@@ -54,6 +55,8 @@ storage::DatabaseOptions database_options(const Config& config, unsigned threads
   options.replay_budget_s = config.replay_budget_s;
   options.checkpoint_operations = config.checkpoint_operations;
   options.checkpoint_interval_s = config.checkpoint_interval_s;
+  options.compact_at_percent = config.compact_at_percent;
+  options.rebuild_threads = config.rebuild_threads;
   // Not exit(): destructors would wait for threads that wait for the disk.
   options.on_fatal = [](const Status& status) {
     spdlog::critical("fatal code={} message='{}' action='exiting; start again to recover'", code_name(status.code()),
@@ -99,6 +102,10 @@ int serve(const Config& config) {
   const std::chrono::duration<double, std::milli> open_time = std::chrono::steady_clock::now() - begin;
 
   Service service{.database = *database, .token = config.token, .durability = config.durability, .threads = threads};
+  database->on_compaction_due([&service](const std::string& collection) {
+    const auto job = start_compaction(service, collection);
+    if (!job.ok()) spdlog::warn("compaction_waits collection={} status='{}'", collection, job.status().to_string());
+  });
   Server server(service, clients_max);
   const Status listening = server.listen(config);
   if (listening.ok()) {

@@ -106,6 +106,15 @@ const OptionRule kRules[] = {
      [](Config& config, std::string_view value) {
        return apply_number<uint32_t>(config.checkpoint_interval_s, value, 1, 86'400);
      }},
+    {"compact-at-percent", "N", "25",
+     "A collection is compacted when so many percent of its places are held by deleted points; 0: never by itself",
+     [](Config& config, std::string_view value) {
+       return apply_number<uint32_t>(config.compact_at_percent, value, 0, 100);
+     }},
+    {"rebuild-threads", "N", "0", "Threads that link in a rebuild or compaction; 0: half of --threads",
+     [](Config& config, std::string_view value) {
+       return apply_number<unsigned>(config.rebuild_threads, value, 0, 1024);
+     }},
 };
 
 }  // namespace

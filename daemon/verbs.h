@@ -19,8 +19,14 @@ Status run_list(const Call& call, std::string& json);
 Status run_create(const Call& call, std::string& json);
 Status run_drop(const Call& call, std::string& json);
 Status run_stats(const Call& call, std::string& json);
+// The options of the graph that CREATE and REBUILD have in common. Errors: kBadArgument.
+Result<storage::RebuildOptions> read_graph_options(const Call& call);
 
 // verbs_jobs.cc
+// Starts the job of COMPACT. Errors: kBusy, kShuttingDown.
+Result<uint64_t> start_compaction(Service& service, const std::string& collection);
+Status run_rebuild(const Call& call, std::string& json);
+Status run_compact(const Call& call, std::string& json);
 Status run_check(const Call& call, std::string& json);
 Status run_jobs(const Call& call, std::string& json);
 Status run_cancel(const Call& call, std::string& json);

@@ -6,37 +6,51 @@
 namespace vs::daemon {
 namespace {
 
+Result<std::optional<uint32_t>> read_uint32(const Call& call, std::string_view name, uint64_t min, uint64_t max) {
+  const protocol::Value* const value = call.option(name);
+  if (value == nullptr) return std::optional<uint32_t>{};
+  VS_ASSIGN_OR_RETURN(const uint64_t number, protocol::read_unsigned(*value, name, min, max));
+  return std::optional(static_cast<uint32_t>(number));
+}
+
 Result<storage::CollectionConfig> read_config(const Call& call) {
-  storage::CollectionConfig config;
-  const auto read_uint32 = [&](std::string_view name, uint64_t min, uint64_t max, uint32_t& field) -> Status {
-    const protocol::Value* const value = call.option(name);
-    if (value == nullptr) return {};
-    VS_ASSIGN_OR_RETURN(const uint64_t number, protocol::read_unsigned(*value, name, min, max));
-    field = static_cast<uint32_t>(number);
-    return {};
-  };
   if (call.option("dim") == nullptr) {
     return Status(Code::kBadArgument, "CREATE needs dim=, the number of components of a vector, such as dim=784");
   }
-  VS_RETURN_IF_ERROR(read_uint32("dim", 1, limits::kDimMax, config.dim));
-  VS_RETURN_IF_ERROR(read_uint32("m", limits::kMMin, limits::kMMax, config.m));
-  VS_RETURN_IF_ERROR(read_uint32("ef_construction", 1, limits::kEfConstructionMax, config.ef_construction));
-  VS_RETURN_IF_ERROR(read_uint32("ef_search", 1, limits::kEfMax, config.ef_search));
+  storage::CollectionConfig config;
+  VS_ASSIGN_OR_RETURN(const auto dim, read_uint32(call, "dim", 1, limits::kDimMax));
+  VS_ASSIGN_OR_RETURN(const storage::RebuildOptions graph, read_graph_options(call));
+  VS_ASSIGN_OR_RETURN(const auto ef_search, read_uint32(call, "ef_search", 1, limits::kEfMax));
+  config.dim = *dim;
+  config.m = graph.m.value_or(config.m);
+  config.ef_construction = graph.ef_construction.value_or(config.ef_construction);
+  config.ml = graph.ml.value_or(config.ml);
+  config.codes = graph.codes.value_or(config.codes);
+  config.ef_search = ef_search.value_or(config.ef_search);
   if (const auto* const value = call.option("metric")) {
     VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(*value, "metric"));
     const auto metric = metric_from_name(name);
     if (!metric) return Status(Code::kBadArgument, "metric must be l2, cosine or dot, got " + excerpt(name));
     config.metric = *metric;
   }
-  if (const auto* const value = call.option("ml")) {
-    VS_ASSIGN_OR_RETURN(config.ml, protocol::read_number(*value, "ml"));
-    // In the configuration 0 asks for the default; a client asks for that by leaving ml out.
-    if (!(config.ml > 0) || config.ml > limits::kMlMax) {
-      return Status(Code::kBadArgument, "ml must be a number above 0 and at most 4, got " + excerpt(value->text));
-    }
-  }
   if (const auto* const value = call.option("seed")) {
     VS_ASSIGN_OR_RETURN(config.seed, protocol::read_unsigned(*value, "seed", 0, UINT64_MAX));
+  }
+  return config;
+}
+
+}  // namespace
+
+Result<storage::RebuildOptions> read_graph_options(const Call& call) {
+  storage::RebuildOptions options;
+  VS_ASSIGN_OR_RETURN(options.m, read_uint32(call, "m", limits::kMMin, limits::kMMax));
+  VS_ASSIGN_OR_RETURN(options.ef_construction, read_uint32(call, "ef_construction", 1, limits::kEfConstructionMax));
+  if (const auto* const value = call.option("ml")) {
+    VS_ASSIGN_OR_RETURN(options.ml, protocol::read_number(*value, "ml"));
+    // In the configuration 0 asks for the default; a client asks for that by leaving ml out.
+    if (!(*options.ml > 0) || *options.ml > limits::kMlMax) {
+      return Status(Code::kBadArgument, "ml must be a number above 0 and at most 4, got " + excerpt(value->text));
+    }
   }
   if (const auto* const value = call.option("codes")) {
     VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(*value, "codes"));
@@ -44,11 +58,10 @@ Result<storage::CollectionConfig> read_config(const Call& call) {
       return Status(Code::kBadArgument, "this version stores no codes, got codes=sq8; codes=none works");
     }
     if (name != "none") return Status(Code::kBadArgument, "codes must be none, got " + excerpt(name));
+    options.codes = storage::Codes::kNone;
   }
-  return config;
+  return options;
 }
-
-}  // namespace
 
 Status run_list(const Call& call, std::string& json) {
   JsonObject reply(json);

@@ -49,6 +49,29 @@ void append_check(std::string& out, const storage::CheckReport& report) {
   append_optional(result.key("recall"), report.recall);
 }
 
+void append_rebuild(std::string& out, const storage::RebuildReport& report) {
+  JsonObject result(out);
+  result.integer("generation", report.generation);
+  result.integer("points", report.points);
+  result.integer("deleted_slots", report.deleted_slots);
+  result.integer("bytes_before", report.bytes_before);
+  result.integer("bytes", report.bytes);
+  result.real("stall_ms", report.stall_ms);
+  write_config(result, report.config);
+}
+
+Result<uint64_t> start_rebuild(Service& service, const std::string& kind, const std::string& collection,
+                               const storage::RebuildOptions& options) {
+  storage::Database& database = service.database;
+  const auto work = [&database, collection, options](storage::Progress& progress) -> Result<std::string> {
+    VS_ASSIGN_OR_RETURN(const storage::RebuildReport report, database.rebuild(collection, options, progress));
+    std::string result;
+    append_rebuild(result, report);
+    return result;
+  };
+  return service.jobs.submit(kind, collection, work);
+}
+
 Status read_flag(const Call& call, std::string_view name, bool& flag) {
   const protocol::Value* const value = call.option(name);
   if (value == nullptr) return {};
@@ -61,6 +84,25 @@ Result<uint64_t> read_job_number(const Call& call) {
 }
 
 }  // namespace
+
+Result<uint64_t> start_compaction(Service& service, const std::string& collection) {
+  return start_rebuild(service, "compact", collection, {});
+}
+
+Status run_rebuild(const Call& call, std::string& json) {
+  VS_ASSIGN_OR_RETURN(const auto collection, call.collection());
+  VS_ASSIGN_OR_RETURN(const storage::RebuildOptions options, read_graph_options(call));
+  VS_ASSIGN_OR_RETURN(const uint64_t number, start_rebuild(call.service, "rebuild", collection->name(), options));
+  JsonObject(json).integer("job", number);
+  return {};
+}
+
+Status run_compact(const Call& call, std::string& json) {
+  VS_ASSIGN_OR_RETURN(const auto collection, call.collection());
+  VS_ASSIGN_OR_RETURN(const uint64_t number, start_compaction(call.service, collection->name()));
+  JsonObject(json).integer("job", number);
+  return {};
+}
 
 Status run_check(const Call& call, std::string& json) {
   storage::CheckOptions options;

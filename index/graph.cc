@@ -74,8 +74,9 @@ void Graph::adopt(Slot slot) { raise_entry(slot); }
 
 void Graph::publish(Slot slot) {
   const uint64_t bit = uint64_t{1} << (slot.value % 64);
-  // release: pairs with live(); a reader that sees the bit sees the row and the links.
-  if ((live_word(slot).fetch_or(bit, std::memory_order_release) & bit) == 0) ++live_count_;
+  // release: pairs with live(); a reader that sees the bit sees the row and the links. acquire: pairs with retract(); after
+  // it, the caller sees why that was called.
+  if ((live_word(slot).fetch_or(bit, std::memory_order_acq_rel) & bit) == 0) ++live_count_;
 }
 
 void Graph::retract(Slot slot) {

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -34,6 +36,7 @@ class AppliedWindow {
   void supersede(Lsn by, Lsn superseded) {
     std::lock_guard<std::mutex> lock(mutex_);
     superseded_.emplace_back(by, superseded);
+    if (recorded_) recorded_->push_back(superseded);
   }
   void applied(Lsn lsn) {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -62,6 +65,22 @@ class AppliedWindow {
     while (!superseded_.empty() && superseded_.front().first <= lsn) superseded_.pop_front();
   }
 
+  // From now on, remembers which records are superseded, until take_recorded().
+  void start_recording() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    recorded_.emplace();
+  }
+  std::vector<Lsn> take_recorded() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return std::exchange(recorded_, std::nullopt).value_or(std::vector<Lsn>());
+  }
+  // Another generation serves, in which the operations up to an LSN take `slots_until` of it.
+  void renumber(const std::function<uint32_t(Lsn)>& slots_until) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    mark_.slots = slots_until(mark_.lsn);
+    for (Staged& staged : staged_) staged.slots_after = slots_until(staged.lsn);
+  }
+
  private:
   struct Staged {
     Lsn lsn;
@@ -72,6 +91,7 @@ class AppliedWindow {
   Mark mark_;
   std::deque<Staged> staged_;
   std::deque<std::pair<Lsn, Lsn>> superseded_;  // (by whom, which), in the order of the former
+  std::optional<std::vector<Lsn>> recorded_;
 };
 
 }  // namespace vs::storage

@@ -21,7 +21,6 @@ Result<CheckReport> check_one(FileSystem& file_system, const Store& store, const
   const Lsn end = std::max(info.checkpoint_lsn, last_record);
   Checker checker({.store = store,
                    .number = info.number,
-                   .config = info.config,
                    .generation = generation,
                    .checkpoint = info.checkpoint_lsn,
                    .last = end,

@@ -122,7 +122,7 @@ Status Checker::look_at_log(bool deep, Progress& progress) {
       }
       expected = Lsn{lsn.value + 1};
     }
-    const auto record = decode_record(value, target_.config.dim);
+    const auto record = decode_record(value, target_.generation.config().dim);
     if (!record.ok()) {
       note("log", "operation " + std::to_string(lsn.value) + ": " + record.status().message());
       return {};
@@ -159,11 +159,11 @@ Status Checker::look_at_log(bool deep, Progress& progress) {
 
 Status Checker::look_at_vector(Slot slot, const Record& record) {
   std::vector<float> expected = decode_vector(record.vector);
-  if (const Status valid = validate_vector(target_.config.metric, expected); !valid.ok()) {
+  if (const Status valid = validate_vector(target_.generation.config().metric, expected); !valid.ok()) {
     note("log", "operation " + std::to_string(target_.generation.lsn(slot).value) + ": " + valid.message());
     return {};
   }
-  if (target_.config.metric == Metric::kCosine) normalize(expected);
+  if (target_.generation.config().metric == Metric::kCosine) normalize(expected);
   const std::span<const float> mapped = target_.generation.vector(slot);
   if (std::memcmp(mapped.data(), expected.data(), mapped.size_bytes()) == 0) return {};
 
@@ -174,7 +174,7 @@ Status Checker::look_at_vector(Slot slot, const Record& record) {
   for (const float x : mapped) square += x * x;
   if (!std::isfinite(square)) {
     wrong += "; it is not finite";
-  } else if (target_.config.metric == Metric::kCosine && std::fabs(square - 1) > kUnitTolerance) {
+  } else if (target_.generation.config().metric == Metric::kCosine && std::fabs(square - 1) > kUnitTolerance) {
     wrong += "; it is not of unit length";
   }
   note("vector", name_of(slot) + ": " + wrong);
@@ -209,7 +209,7 @@ void Checker::measure_recall() {
     if (!graph().live(slot)) continue;
     const float* const query = target_.generation.vector(slot).data();
     const auto exact = graph().search_exact(query, limits::kKDefault);
-    const auto fast = graph().search(query, std::max(target_.config.ef_search, limits::kKDefault));
+    const auto fast = graph().search(query, std::max(target_.generation.config().ef_search, limits::kKDefault));
     if (exact.empty()) continue;
     // By distance, since several points may be equally far.
     wanted += exact.size();

@@ -35,7 +35,6 @@ class Checker {
   struct Target {
     const Store& store;
     CollectionNumber number;
-    const CollectionConfig& config;
     const Generation& generation;
     Lsn checkpoint;  // as it was before `snapshot`
     Lsn last;        // likewise: the log holds this one

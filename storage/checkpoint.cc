@@ -4,11 +4,54 @@
 // synced: those operations are on disk now, with parts of later ones, which a replay overwrites. (3) RocksDB is told,
 // synchronously. A crash before (3) leaves the older checkpoint, from which the log is still whole, since trimming
 // happens in the same atomic write as (3).
+//
+// A switch to another generation is a checkpoint of that one: (3) names it. A crash before leaves the old generation,
+// whose files are still there; after it, only the new one is known.
 #include "index/audit.h"
 #include "storage/collection_impl.h"
 #include "storage/commit_queue.h"
 
 namespace vs::storage {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// What (1) and (2) came to.
+struct OnDisk {
+  AppliedWindow::Mark mark;
+  std::chrono::nanoseconds replay_cost{0};  // of the operations up to the mark
+};
+
+Result<OnDisk> bring_to_disk(const StorageContext& context, CollectionImpl& collection, Generation& generation) {
+  // Insertion in parallel and pruning may leave a node that no list leads to.
+  relink_unreachable(generation.graph());
+  OnDisk done;
+  done.replay_cost = collection.replay_cost();
+  done.mark = collection.window().mark();
+  if (Status synced = generation.sync(); !synced.ok()) {
+    // What the kernel has of these pages is unknown from now on, and a second sync might well succeed without them.
+    context.queue.fail(synced);
+    return synced;
+  }
+  return done;
+}
+
+// (3). REQUIRES: the commit mutex and info_mutex() are held.
+Status write_down(const StorageContext& context, CollectionImpl& collection, const OnDisk& done, CollectionInfo info) {
+  const Lsn lsn = done.mark.lsn;
+  info.checkpoint_lsn = lsn;
+  info.slots = done.mark.slots;
+  Store::Batch batch(context.store);
+  batch.put_info(collection.name(), info);
+  for (const Lsn record : collection.window().superseded_until(lsn)) batch.delete_record(collection.number(), record);
+  VS_RETURN_IF_ERROR(context.queue.write(batch, true));
+  collection.window().forget_superseded(lsn);
+  collection.info() = info;
+  collection.add_replay_cost(-done.replay_cost);
+  return {};
+}
+
+}  // namespace
 
 Status checkpoint_collection(const StorageContext& context, CollectionImpl& collection) {
   if (collection.dropped()) return {};
@@ -17,31 +60,34 @@ Status checkpoint_collection(const StorageContext& context, CollectionImpl& coll
     if (collection.window().mark().lsn <= collection.info().checkpoint_lsn) return {};
   }
   const std::shared_ptr<Generation> generation = collection.generation();
-  // Insertion in parallel and pruning may leave a node that no list leads to.
   const Lsn audited = collection.window().mark().lsn;
-  relink_unreachable(generation->graph());
+  VS_ASSIGN_OR_RETURN(const OnDisk done, bring_to_disk(context, collection, *generation));
   collection.set_audited(audited);
-  const std::chrono::nanoseconds saved = collection.replay_cost();
-  const AppliedWindow::Mark mark = collection.window().mark();
-  if (Status synced = generation->sync(); !synced.ok()) {
-    // What the kernel has of these pages is unknown from now on, and a second sync might well succeed without them.
-    context.queue.fail(synced);
-    return synced;
-  }
 
   std::lock_guard<std::mutex> commit_lock(context.queue.commit_mutex());
   if (collection.dropped()) return {};
   std::lock_guard<std::mutex> lock(collection.info_mutex());
+  return write_down(context, collection, done, collection.info());
+}
+
+Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& collection,
+                             std::chrono::nanoseconds& stall) {
+  const std::shared_ptr<Generation> next = collection.targets().next;
+  const Lsn audited = collection.window().mark().lsn;
+  VS_ASSIGN_OR_RETURN(OnDisk done, bring_to_disk(context, collection, *next));
+  done.mark.slots = next->first_after(done.mark.lsn).value;
+
+  std::lock_guard<std::mutex> commit_lock(context.queue.commit_mutex());
+  const auto begin = Clock::now();
+  if (collection.dropped()) return {Code::kNotFound, "dropped"};
+  std::lock_guard<std::mutex> lock(collection.info_mutex());
   CollectionInfo info = collection.info();
-  info.checkpoint_lsn = mark.lsn;
-  info.slots = mark.slots;
-  Store::Batch batch(context.store);
-  batch.put_info(collection.name(), info);
-  for (const Lsn lsn : collection.window().superseded_until(mark.lsn)) batch.delete_record(collection.number(), lsn);
-  VS_RETURN_IF_ERROR(context.queue.write(batch, true));
-  collection.window().forget_superseded(mark.lsn);
-  collection.info() = info;
-  collection.add_replay_cost(-saved);
+  info.generation = next->identity().number;
+  info.config = next->config();
+  VS_RETURN_IF_ERROR(write_down(context, collection, done, info));
+  collection.switch_to_next();
+  collection.set_audited(audited);
+  stall = Clock::now() - begin;
   return {};
 }
 

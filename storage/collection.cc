@@ -26,7 +26,9 @@ CollectionImpl::CollectionImpl(std::string name, const CollectionInfo& info, Sto
                                std::shared_ptr<Generation> generation)
     : name_(std::move(name)),
       number_(info.number),
-      config_(info.config),
+      dim_(info.config.dim),
+      metric_(info.config.metric),
+      ef_search_(info.config.ef_search),
       store_(store),
       queue_(queue),
       generation_(std::move(generation)),
@@ -37,13 +39,12 @@ Status CollectionImpl::gone() const {
 }
 
 void CollectionImpl::add(AddRequest request, AddDone done) {
-  const size_t dim = config().dim;
   Status status;
-  if (request.vector.size() != dim) {
-    status = {Code::kDimensionMismatch, "collection '" + name_ + "' has " + std::to_string(dim) +
+  if (request.vector.size() != dim_) {
+    status = {Code::kDimensionMismatch, "collection '" + name_ + "' has " + std::to_string(dim_) +
                                             " dimensions, the vector has " + std::to_string(request.vector.size())};
   } else {
-    status = validate_vector(config().metric, request.vector);
+    status = validate_vector(metric_, request.vector);
   }
   if (!status.ok()) return done(status);
   queue_.submit(CommitQueue::Add{shared_from_this(), std::move(request), std::move(done)});
@@ -53,25 +54,10 @@ void CollectionImpl::remove(std::vector<std::string> ids, DeleteDone done) {
   queue_.submit(CommitQueue::Delete{shared_from_this(), std::move(ids), std::move(done)});
 }
 
-void CollectionImpl::apply(std::optional<Slot> slot, Lsn previous) {
-  const std::shared_ptr<Generation> generation = this->generation();
-  Graph& graph = generation->graph();
-  if (slot) {
-    graph.insert(*slot);
-    graph.publish(*slot);
-  }
-  // After the new one, so that a point which is replaced can be found at any moment; collect() drops the old one of a
-  // search that saw both.
-  if (const auto old = generation->find(previous)) {
-    generation->set_flag(*old, Row::kDead);
-    graph.retract(*old);
-  }
-}
-
 Status CollectionImpl::attach(Point& point, Lsn lsn, With with) const {
   if (!with.attributes && !with.vector) return {};
   VS_ASSIGN_OR_RETURN(const std::string value, store_.get_record(number(), lsn));
-  VS_ASSIGN_OR_RETURN(const Record record, decode_record(value, config().dim));
+  VS_ASSIGN_OR_RETURN(const Record record, decode_record(value, dim_));
   if (with.attributes) point.attributes = record.attributes.empty() ? "{}" : record.attributes;
   if (with.vector) point.vector = decode_vector(record.vector);
   return {};
@@ -101,11 +87,11 @@ Status CollectionImpl::check_request(const SearchRequest& request) const {
     return {Code::kBadArgument, "radius: expected a finite number"};
   }
   if (request.id) return {};
-  if (request.vector.size() != config().dim) {
-    return {Code::kDimensionMismatch, "collection '" + name_ + "' has " + std::to_string(config().dim) +
+  if (request.vector.size() != dim_) {
+    return {Code::kDimensionMismatch, "collection '" + name_ + "' has " + std::to_string(dim_) +
                                           " dimensions, the query has " + std::to_string(request.vector.size())};
   }
-  return validate_vector(config().metric, request.vector);
+  return validate_vector(metric_, request.vector);
 }
 
 // As the graph compares it: of unit length for cosine.
@@ -117,13 +103,14 @@ Result<std::vector<float>> CollectionImpl::query_of(const SearchRequest& request
   } else {
     query = request.vector;
   }
-  if (config().metric == Metric::kCosine) normalize(query);
+  if (metric_ == Metric::kCosine) normalize(query);
   return query;
 }
 
 // Turns slots into points. Leaves out the query's own id, what was deleted since, and the older of two slots of one id
 // (a search beside an update may see both). What a match shows is of the slot's own record, so that it fits the
-// distance. That record goes when the point is replaced and a checkpoint follows: then nothing, to search again.
+// distance. That record goes when the point is replaced and a checkpoint follows: then nothing, to search again, perhaps
+// in another generation.
 Result<std::optional<std::vector<Match>>> CollectionImpl::collect(const Generation& generation,
                                                                   const std::vector<Neighbor>& neighbors,
                                                                   const SearchRequest& request) const {
@@ -131,7 +118,7 @@ Result<std::optional<std::vector<Match>>> CollectionImpl::collect(const Generati
   std::vector<Match> matches;
   for (const Neighbor& neighbor : neighbors) {
     if (matches.size() == request.k) break;
-    const float distance = user_distance(config().metric, neighbor.distance);
+    const float distance = user_distance(metric_, neighbor.distance);
     if (request.radius && distance > *request.radius) break;
     if (!generation.graph().live(neighbor.slot)) continue;
     const std::string_view id = generation.id(neighbor.slot);
@@ -143,7 +130,7 @@ Result<std::optional<std::vector<Match>>> CollectionImpl::collect(const Generati
     if (status.code() == Code::kNotFound) {
       VS_ASSIGN_OR_RETURN(const auto current, store_.find_id(number(), match.point.id));
       if (current == lsn) return Status{Code::kCorrupt, status.message()};
-      if (current && !generation.graph().live(neighbor.slot)) return std::optional<std::vector<Match>>{};
+      if (current || generation.graph().live(neighbor.slot)) return std::optional<std::vector<Match>>{};
       continue;
     }
     VS_RETURN_IF_ERROR(status);
@@ -155,30 +142,36 @@ Result<std::optional<std::vector<Match>>> CollectionImpl::collect(const Generati
 Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
   VS_RETURN_IF_ERROR(check_request(request));
   VS_ASSIGN_OR_RETURN(const std::vector<float> query, query_of(request));
-  const std::shared_ptr<const Generation> generation = this->generation();
-  const Graph& graph = generation->graph();
   const uint32_t wanted = request.k + (request.id ? 1 : 0);
 
   SearchReply reply;
-  reply.ef = std::max(request.ef != 0 ? request.ef : config().ef_search, wanted);
+  reply.ef = std::max(request.ef != 0 ? request.ef : ef_search_, wanted);
   SearchTrace trace;
+  uint32_t asked = wanted;
   for (reply.exact = request.exact;;) {
+    // A generation that was replaced meanwhile does not learn of deletions any more.
+    const std::shared_ptr<const Generation> generation = this->generation();
+    const Graph& graph = generation->graph();
     const std::vector<Neighbor> neighbors =
-        reply.exact ? graph.search_exact(query.data(), wanted, &trace) : graph.search(query.data(), reply.ef, &trace);
+        reply.exact ? graph.search_exact(query.data(), asked, &trace) : graph.search(query.data(), reply.ef, &trace);
     VS_ASSIGN_OR_RETURN(auto matches, collect(*generation, neighbors, request));
     if (!matches) continue;
     reply.matches = *std::move(matches);
-    // Too few, because links were lost or points were deleted meanwhile: whoever asks for k points gets them even then.
+    // Too few, because links were lost, or points were deleted or replaced meanwhile: whoever asks for k points gets them
+    // even then.
     const uint64_t live = graph.live_count();
     const bool enough = request.radius
                             ? neighbors.size() >= std::min<uint64_t>(wanted, live)
                             : reply.matches.size() + (request.id ? 1 : 0) >= std::min<uint64_t>(wanted, live);
-    if (enough || reply.exact) break;
+    if (enough || (reply.exact && neighbors.size() < asked)) {
+      if (trace.entry != kNoSlot && graph.live(trace.entry)) reply.entry_point = generation->id(trace.entry);
+      break;
+    }
+    if (reply.exact) asked *= 2;
     reply.exact = true;
   }
   reply.distances = trace.distances;
   reply.hops = std::move(trace.hops);
-  if (trace.entry != kNoSlot && graph.live(trace.entry)) reply.entry_point = generation->id(trace.entry);
   return reply;
 }
 

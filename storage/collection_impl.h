@@ -13,6 +13,7 @@
 #include "storage/check.h"
 #include "storage/collection.h"
 #include "storage/generation.h"
+#include "storage/rebuild.h"
 #include "storage/store.h"
 
 namespace vs::storage {
@@ -26,7 +27,7 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
                  std::shared_ptr<Generation> generation);
 
   const std::string& name() const override { return name_; }
-  const CollectionConfig& config() const override { return config_; }
+  CollectionConfig config() const override { return generation()->config(); }
   void add(AddRequest request, AddDone done) override;
   void remove(std::vector<std::string> ids, DeleteDone done) override;
   Result<Point> get(const std::string& id, With with) const override;
@@ -40,10 +41,25 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
     std::lock_guard<std::mutex> lock(generation_mutex_);
     return generation_;
   }
-  // REQUIRES: no operation is under way, and none begins meanwhile.
-  void set_generation(std::shared_ptr<Generation> generation) {
+  // What an operation goes into: the generation that serves, and one that is about to follow it (null: none).
+  struct Targets {
+    std::shared_ptr<Generation> serving;
+    std::shared_ptr<Generation> next;
+  };
+  Targets targets() const {
     std::lock_guard<std::mutex> lock(generation_mutex_);
-    generation_ = std::move(generation);
+    return {generation_, next_};
+  }
+  // REQUIRES: the commit mutex is held; `next` has a row for every operation so far that a successor needs.
+  void set_next(std::shared_ptr<Generation> next) {
+    std::lock_guard<std::mutex> lock(generation_mutex_);
+    next_ = std::move(next);
+  }
+  // The next generation serves from now on. REQUIRES: the commit mutex is held; it has everything that was acknowledged.
+  void switch_to_next() {
+    std::lock_guard<std::mutex> lock(generation_mutex_);
+    generation_ = std::move(next_);
+    window_.renumber([this](Lsn lsn) { return generation_->first_after(lsn).value; });
   }
   AppliedWindow& window() { return window_; }
   bool dropped() const { return dropped_.load(std::memory_order_acquire); }
@@ -70,9 +86,8 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
     replay_cost_ns_.fetch_add(cost.count(), std::memory_order_relaxed);
   }
 
-  // Puts one durable operation into the graph: links and publishes `slot` (none for a delete) and retracts the slot of
-  // `previous` (0: none).
-  void apply(std::optional<Slot> slot, Lsn previous);
+  uint32_t dim() const { return dim_; }
+  Metric metric() const { return metric_; }
 
  private:
   Status check_request(const SearchRequest& request) const;
@@ -86,11 +101,15 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
 
   const std::string name_;
   const CollectionNumber number_;
-  const CollectionConfig config_;
+  // A rebuild may change all but these.
+  const uint32_t dim_;
+  const Metric metric_;
+  const uint32_t ef_search_;
   Store& store_;
   CommitQueue& queue_;
   mutable std::mutex generation_mutex_;
   std::shared_ptr<Generation> generation_;
+  std::shared_ptr<Generation> next_;
   AppliedWindow window_;
   std::atomic<bool> dropped_{false};
   std::atomic<uint64_t> last_lsn_{0};
@@ -125,9 +144,20 @@ Generation::Identity generation_identity(const std::string& database, const Coll
 Result<CheckReport> check_collection(const StorageContext& context, CollectionImpl& collection,
                                      const CheckOptions& options, std::mutex& checkpoint_mutex, Progress& progress);
 
+// rebuild.cc: writes the next generation from RocksDB, with `config`, while operations go on, and switches to it.
+// `threads` link. Errors: kNoSpace, kLimit, kCorrupt, kReadOnly, kShuttingDown (it was cancelled), kNotFound (dropped
+// meanwhile): the old generation goes on; kIoError.
+Result<RebuildReport> rebuild_collection(const StorageContext& context, CollectionImpl& collection,
+                                         const CollectionConfig& config, unsigned threads, std::mutex& checkpoint_mutex,
+                                         Progress& progress);
+
 // checkpoint.cc: brings a collection's mapped files to the disk, writes that down, and trims the log. A collection
 // without new operations is left alone. One at a time for each collection. Errors: kNoSpace, kReadOnly: the old
 // checkpoint stands; kIoError: fatal.
 Status checkpoint_collection(const StorageContext& context, CollectionImpl& collection);
+// The same for the next generation, which serves when this returns. `stall` is set to how long writes waited. Errors:
+// also kNotFound (the collection was dropped).
+Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& collection,
+                             std::chrono::nanoseconds& stall);
 
 }  // namespace vs::storage

@@ -35,7 +35,9 @@ struct CommitQueue::Operation {
   std::string id;
   std::vector<float> vector;  // as mapped: of unit length for cosine; empty for a delete
   Lsn previous;
-  std::optional<Slot> slot;
+  CollectionImpl::Targets targets{};
+  std::optional<Slot> slot{};       // in the serving generation
+  std::optional<Slot> next_slot{};  // in the next one
   std::shared_ptr<Completion> completion;
 };
 
@@ -233,7 +235,12 @@ Status CommitQueue::check_space(Group& group, const CollectionImpl& collection, 
                                 " are for what is being written; make room, nothing was changed"};
   }
   Group::PerCollection& mine = group.collections[&collection];
-  return collection.generation()->reserve(mine.slots + 1, mine.id_bytes + id_bytes, {options_.directory, kept});
+  const CollectionImpl::Targets targets = collection.targets();
+  for (Generation* const generation : {targets.serving.get(), targets.next.get()}) {
+    if (generation == nullptr) continue;
+    VS_RETURN_IF_ERROR(generation->reserve(mine.slots + 1, mine.id_bytes + id_bytes, {options_.directory, kept}));
+  }
+  return {};
 }
 
 void CommitQueue::prepare(Group& group, Add& add) {
@@ -281,14 +288,13 @@ void CommitQueue::prepare(Group& group, Add& add) {
     done(AddReply{.lsn = lsn, .created = !exists});
   };
   group.completions.push_back(completion);
-  if (collection.config().metric == Metric::kCosine) normalize(request.vector);
+  if (collection.metric() == Metric::kCosine) normalize(request.vector);
   group.operations.push_back({.collection = add.collection,
                               .lsn = lsn,
                               .kind = Record::Kind::kUpsert,
                               .id = std::move(request.id),
                               .vector = std::move(request.vector),
                               .previous = *current,
-                              .slot = std::nullopt,
                               .completion = std::move(completion)});
 }
 
@@ -345,7 +351,6 @@ void CommitQueue::prepare(Group& group, Delete& remove) {
                                 .id = std::move(id),
                                 .vector = {},
                                 .previous = current,
-                                .slot = std::nullopt,
                                 .completion = completion});
   }
 }
@@ -355,13 +360,15 @@ void CommitQueue::prepare(Group& group, Delete& remove) {
 void CommitQueue::stage(Group& group) {
   for (Operation& operation : group.operations) {
     CollectionImpl& collection = *operation.collection;
-    Generation& generation = *collection.generation();
+    operation.targets = collection.targets();
+    const auto& [serving, next] = operation.targets;
     if (operation.kind == Record::Kind::kUpsert) {
-      operation.slot = generation.append(operation.lsn, operation.id, operation.vector);
+      operation.slot = serving->append(operation.lsn, operation.id, operation.vector);
+      if (next) operation.next_slot = next->append(operation.lsn, operation.id, operation.vector);
     }
     collection.set_last_lsn(operation.lsn);
     AppliedWindow& window = collection.window();
-    window.stage(operation.lsn, generation.graph().slot_count());
+    window.stage(operation.lsn, serving->graph().slot_count());
     if (operation.previous.value != 0) window.supersede(operation.lsn, operation.previous);
     if (operation.kind == Record::Kind::kDelete) window.supersede(operation.lsn, operation.lsn);
 
@@ -383,7 +390,9 @@ void CommitQueue::apply_loop(Applier& applier) {
       applier.queue.pop_front();
     }
     const auto begin = std::chrono::steady_clock::now();
-    operation.collection->apply(operation.slot, operation.previous);
+    const auto& [serving, next] = operation.targets;
+    serving->apply(operation.slot, operation.previous);
+    if (next) next->apply(operation.next_slot, operation.previous);
     operation.collection->add_replay_cost(std::chrono::steady_clock::now() - begin + kReadCost);
     operation.collection->window().applied(operation.lsn);
     if (operation.completion->pending.fetch_sub(1) == 1) operation.completion->finish(Status{});

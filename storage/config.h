@@ -54,6 +54,9 @@ struct DatabaseOptions {
   uint32_t replay_budget_s = 10;
   uint32_t checkpoint_operations = 1'000'000;  // … or after so many operations of a collection …
   uint32_t checkpoint_interval_s = 300;        // … or so long after the first one since the last checkpoint
+  // A collection is due for compaction when so many percent of its slots are held by deleted and replaced points; 0: never.
+  uint32_t compact_at_percent = 25;
+  unsigned rebuild_threads = 0;  // that link in a rebuild; 0: half of `threads`
   // What stands between the database and the disk; null for the real one. Tests put a disk there that fails or loses
   // power. Both outlive the database.
   FileSystem* file_system = nullptr;

@@ -90,13 +90,8 @@ std::vector<std::string> Database::Impl::names() const {
 }
 
 Result<std::shared_ptr<Collection>> Database::Impl::find(std::string_view name) const {
-  std::shared_lock<std::shared_mutex> lock(entries_mutex_);
-  const auto found = entries_.find(name);
-  if (found == entries_.end()) {
-    return Status{Code::kNotFound, "no collection '" + std::string(name) + "'; LIST shows those that are there"};
-  }
-  if (!found->second.collection) return found->second.why;
-  return std::shared_ptr<Collection>(found->second.collection);
+  VS_ASSIGN_OR_RETURN(std::shared_ptr<CollectionImpl> collection, find_open(name));
+  return std::shared_ptr<Collection>(std::move(collection));
 }
 
 std::vector<std::shared_ptr<CollectionImpl>> Database::Impl::collections() const {
@@ -108,18 +103,49 @@ std::vector<std::shared_ptr<CollectionImpl>> Database::Impl::collections() const
   return all;
 }
 
-Result<CheckReport> Database::Impl::check(std::string_view name, const CheckOptions& options, Progress& progress) {
-  std::shared_ptr<CollectionImpl> collection;
-  {
-    std::shared_lock<std::shared_mutex> lock(entries_mutex_);
-    const auto found = entries_.find(name);
-    if (found == entries_.end()) {
-      return Status{Code::kNotFound, "no collection '" + std::string(name) + "'; LIST shows those that are there"};
-    }
-    collection = found->second.collection;
-    if (!collection) return CheckReport::impossible("open", found->second.why.message());
+// Errors: kNotFound; why it could not be opened.
+Result<std::shared_ptr<CollectionImpl>> Database::Impl::find_open(std::string_view name) const {
+  std::shared_lock<std::shared_mutex> lock(entries_mutex_);
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) {
+    return Status{Code::kNotFound, "no collection '" + std::string(name) + "'; LIST shows those that are there"};
   }
-  auto report = check_collection(context(), *collection, options, checkpoint_mutex_, progress);
+  if (!found->second.collection) return found->second.why;
+  return found->second.collection;
+}
+
+Result<RebuildReport> Database::Impl::rebuild(std::string_view name, const RebuildOptions& options,
+                                              Progress& progress) {
+  std::lock_guard<std::mutex> lock(structure_mutex_);
+  VS_ASSIGN_OR_RETURN(const std::shared_ptr<CollectionImpl> collection, find_open(name));
+  CollectionConfig config = collection->config();
+  if (options.m && *options.m != config.m) config.ml = 0;
+  config.m = options.m.value_or(config.m);
+  config.ef_construction = options.ef_construction.value_or(config.ef_construction);
+  config.ml = options.ml.value_or(config.ml);
+  config.codes = options.codes.value_or(config.codes);
+  VS_ASSIGN_OR_RETURN(config, complete_config(config));
+  VS_ASSIGN_OR_RETURN(
+      const RebuildReport report,
+      rebuild_collection(context(), *collection, config, options_.rebuild_threads, checkpoint_mutex_, progress));
+  VS_ASSIGN_OR_RETURN(const uint64_t free, file_system_.free_bytes(options_.directory));
+  if (free < options_.free_space_reserve_bytes + store_->records_bytes()) {
+    return Status{Code::kNoSpace, "the index was rebuilt, but RocksDB still holds deleted vectors: to rewrite its " +
+                                      std::to_string(store_->records_bytes() >> 20) +
+                                      " MiB without them, as much has to be free, and " +
+                                      std::to_string(options_.free_space_reserve_bytes >> 20) + " MiB in reserve; " +
+                                      std::to_string(free >> 20) + " MiB are; make room and COMPACT again"};
+  }
+  VS_RETURN_IF_ERROR(store_->compact_records(collection->number(), progress.cancelled));
+  return report;
+}
+
+Result<CheckReport> Database::Impl::check(std::string_view name, const CheckOptions& options, Progress& progress) {
+  std::lock_guard<std::mutex> lock(structure_mutex_);
+  const auto found = find_open(name);
+  if (!found.ok() && found.status().code() == Code::kNotFound) return found.status();
+  if (!found.ok()) return CheckReport::impossible("open", found.status().message());
+  auto report = check_collection(context(), **found, options, checkpoint_mutex_, progress);
   if (report.ok() || report.status().code() != Code::kCorrupt) return report;
   return CheckReport::impossible("rocksdb", report.status().message());
 }
@@ -146,6 +172,12 @@ Result<Lsn> Database::checkpoint() { return impl_->checkpoint(); }
 DatabaseStats Database::stats() const { return impl_->stats(); }
 Result<CheckReport> Database::check(std::string_view name, const CheckOptions& options, Progress& progress) {
   return impl_->check(name, options, progress);
+}
+Result<RebuildReport> Database::rebuild(std::string_view name, const RebuildOptions& options, Progress& progress) {
+  return impl_->rebuild(name, options, progress);
+}
+void Database::on_compaction_due(std::function<void(const std::string&)> due) {
+  impl_->on_compaction_due(std::move(due));
 }
 Status Database::close() { return impl_->close(); }
 

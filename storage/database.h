@@ -1,6 +1,7 @@
 // The data directory: its lock, its RocksDB, its collections and the threads that write them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include "storage/api.h"
 #include "storage/check.h"
+#include "storage/rebuild.h"
 
 namespace vs::storage {
 
@@ -36,6 +38,14 @@ class Database {
   DatabaseStats stats() const;
   // May take long: `progress` tells how far it is, and cancels it. Errors: kNotFound, kIoError, kNoSpace, kShuttingDown (it was cancelled).
   Result<CheckReport> check(std::string_view name, const CheckOptions& options, Progress& progress);
+
+  // Writes a collection's mapped files anew from RocksDB, without its deleted points, and then RocksDB's records likewise.
+  // Reads and writes go on. Errors: those of `options`, kBadArgument; kNotFound, kNoSpace, kLimit, kCorrupt, kIoError,
+  // kShuttingDown (it was cancelled): the old files go on.
+  Result<RebuildReport> rebuild(std::string_view name, const RebuildOptions& options, Progress& progress);
+  // `due` is called with the name of a collection whose deleted points are worth a compaction, from a thread of the
+  // database that it must not hold up: once for each generation, and again after a while if that stays.
+  void on_compaction_due(std::function<void(const std::string&)> due);
 
   // Refuses new writes with kShuttingDown, waits for those under way, checkpoints, and closes RocksDB. Idempotent.
   Status close();

@@ -19,6 +19,7 @@ class Database::Impl {
   explicit Impl(const DatabaseOptions& options)
       : options_(options), file_system_(options.file_system != nullptr ? *options.file_system : posix_file_system()) {
     if (options_.threads == 0) options_.threads = std::max(1u, std::thread::hardware_concurrency());
+    if (options_.rebuild_threads == 0) options_.rebuild_threads = std::max(1u, options_.threads / 2);
   }
   ~Impl() { static_cast<void>(close()); }
 
@@ -29,6 +30,8 @@ class Database::Impl {
   Result<std::shared_ptr<Collection>> find(std::string_view name) const;
   Result<Lsn> checkpoint();
   Result<CheckReport> check(std::string_view name, const CheckOptions& options, Progress& progress);
+  Result<RebuildReport> rebuild(std::string_view name, const RebuildOptions& options, Progress& progress);
+  void on_compaction_due(std::function<void(const std::string&)> due);
   DatabaseStats stats() const;
   Status close();
 
@@ -48,6 +51,8 @@ class Database::Impl {
   void maintain();
   void checkpoint_what_is_due();
   bool checkpoint_due(CollectionImpl& collection, Clock::time_point now);
+  void ask_for_compactions();
+  Result<std::shared_ptr<CollectionImpl>> find_open(std::string_view name) const;
   std::vector<std::shared_ptr<CollectionImpl>> collections() const;
   Status checkpoint_all();
 
@@ -60,6 +65,7 @@ class Database::Impl {
   std::map<std::string, Entry, std::less<>> entries_;
   uint32_t next_number_ = 1;
 
+  std::mutex structure_mutex_;   // one check or rebuild at a time; taken before all others
   std::mutex checkpoint_mutex_;  // one checkpoint at a time
   std::atomic<uint64_t> checkpoints_{0};
   std::mutex maintenance_mutex_;
@@ -67,6 +73,12 @@ class Database::Impl {
   bool closing_ = false;
   std::thread maintenance_;
   std::map<CollectionNumber, Clock::time_point> waiting_since_;  // of maintain(): first operation after a checkpoint
+  std::function<void(const std::string&)> compaction_due_;       // under maintenance_mutex_
+  struct Asked {
+    uint64_t generation;
+    Clock::time_point when;
+  };
+  std::map<CollectionNumber, Asked> asked_;  // of maintain(): for compactions
   std::mutex close_mutex_;
   bool opened_ = false;  // else there is nothing to close: the last run's end stays as unclean as it was
   bool closed_ = false;

@@ -74,7 +74,7 @@ Result<Generation::Files> Generation::with_files(const Identity& identity, const
 }
 
 Generation::Generation(Identity identity, const CollectionConfig& config, Files files, uint32_t slots_max)
-    : identity_(std::move(identity)), dim_(config.dim), files_(std::move(files)), slots_max_(slots_max) {
+    : identity_(std::move(identity)), config_(config), files_(std::move(files)), slots_max_(slots_max) {
   const GraphConfig graph_config{geometry_of(config), config.metric, config.ef_construction};
   const GraphMemory memory{files_.vectors.data(), reinterpret_cast<uint32_t*>(files_.links0.data()),
                            reinterpret_cast<uint32_t*>(files_.upper.data())};
@@ -228,7 +228,7 @@ Status Generation::reserve(uint32_t slots, uint64_t id_bytes, MappedFile::Space 
 
 Slot Generation::append(Lsn lsn, std::string_view id, std::span<const float> vector) {
   const Slot slot{graph_->slot_count()};
-  VS_CHECK(vector.size() == dim_ && (slot.value + uint64_t{1}) * sizeof(Row) <= files_.rows.capacity());
+  VS_CHECK(vector.size() == config_.dim && (slot.value + uint64_t{1}) * sizeof(Row) <= files_.rows.capacity());
   std::memcpy(files_.ids.data() + id_bytes_, id.data(), id.size());
   // The padding behind the last component is zero since the file was grown.
   std::memcpy(files_.vectors.data() + slot.value * graph_->geometry().vector_stride(), vector.data(),
@@ -240,6 +240,23 @@ Slot Generation::append(Lsn lsn, std::string_view id, std::span<const float> vec
   id_bytes_ += id.size();
   graph_->extend(slot.value + 1);
   return slot;
+}
+
+void Generation::apply(std::optional<Slot> slot, Lsn previous) {
+  if (slot) {
+    graph_->insert(*slot);
+    graph_->publish(*slot);
+  }
+  // After the new one, so that a point which is replaced can be found at any moment; a search that saw both drops the old
+  // one (collection.cc).
+  kill(previous);
+}
+
+void Generation::kill(Lsn previous) {
+  const auto slot = find(previous);
+  if (!slot) return;
+  set_flag(*slot, Row::kDead);
+  graph_->retract(*slot);
 }
 
 Slot Generation::first_after(Lsn lsn) const {

@@ -61,6 +61,7 @@ class Generation {
   Graph& graph() { return *graph_; }
   const Graph& graph() const { return *graph_; }
   const Identity& identity() const { return identity_; }
+  const CollectionConfig& config() const { return config_; }
 
   // Backs `slots` more slots with `id_bytes` more bytes of ids. Errors: kNoSpace, kLimit, kIoError; nothing has changed
   // then that matters.
@@ -68,13 +69,19 @@ class Generation {
   // REQUIRES: reserve() covered it; lsn is larger than all before; `vector` has dim floats, unit length for cosine.
   Slot append(Lsn lsn, std::string_view id, std::span<const float> vector);
 
+  // Puts one durable operation into the graph: links and publishes `slot` (none for a delete) and retracts the slot of
+  // `previous` (0: none).
+  void apply(std::optional<Slot> slot, Lsn previous);
+  // What `previous` wrote is deleted or replaced.
+  void kill(Lsn previous);
+
   // The slot of that LSN; nullopt if there is none.
   std::optional<Slot> find(Lsn lsn) const;
   // The first slot whose LSN is greater; slot_count() if there is none.
   Slot first_after(Lsn lsn) const;
   Lsn lsn(Slot slot) const { return Lsn{row(slot).lsn}; }
   std::string_view id(Slot slot) const;
-  std::span<const float> vector(Slot slot) const { return {graph_->vector(slot), dim_}; }
+  std::span<const float> vector(Slot slot) const { return {graph_->vector(slot), config_.dim}; }
   // What is wrong with the row or the id's place; nullopt if nothing is. REQUIRES: the rows before are good.
   std::optional<std::string> row_problem(Slot slot) const;
   bool has_flag(Slot slot, uint16_t flag) const;
@@ -116,7 +123,7 @@ class Generation {
   uint64_t id_bytes_of(uint32_t slots) const;
 
   const Identity identity_;
-  const size_t dim_;
+  const CollectionConfig config_;
   mutable std::mutex growth_mutex_;  // guards the files' capacities
   Files files_;
   const uint32_t slots_max_;

@@ -7,6 +7,10 @@ namespace vs::storage {
 namespace {
 
 constexpr auto kSyncInterval = std::chrono::seconds(1);
+// A few deleted points in a small collection are no reason to write it anew.
+constexpr uint64_t kCompactSlotsMin = 1000;
+// If a compaction did not come to its end, for want of space for instance.
+constexpr auto kAskAgain = std::chrono::minutes(10);
 
 }  // namespace
 
@@ -63,7 +67,34 @@ void Database::Impl::checkpoint_what_is_due() {
   }
 }
 
-// Once a second: syncs the log (durability=interval) and checkpoints what is due.
+void Database::Impl::on_compaction_due(std::function<void(const std::string&)> due) {
+  std::lock_guard<std::mutex> lock(maintenance_mutex_);
+  compaction_due_ = std::move(due);
+}
+
+void Database::Impl::ask_for_compactions() {
+  std::function<void(const std::string&)> due;
+  {
+    std::lock_guard<std::mutex> lock(maintenance_mutex_);
+    due = compaction_due_;
+  }
+  if (!due || options_.compact_at_percent == 0) return;
+  for (const auto& collection : collections()) {
+    const std::shared_ptr<Generation> generation = collection->generation();
+    const uint64_t slots = generation->graph().slot_count();
+    const uint64_t deleted = slots - std::min(slots, generation->graph().live_count());
+    if (slots < kCompactSlotsMin || deleted * 100 < slots * options_.compact_at_percent) continue;
+    const auto now = Clock::now();
+    const auto [asked, first] = asked_.try_emplace(collection->number(), Asked{generation->identity().number, now});
+    if (!first && asked->second.generation == generation->identity().number && now - asked->second.when < kAskAgain) {
+      continue;
+    }
+    asked->second = {generation->identity().number, now};
+    due(collection->name());
+  }
+}
+
+// Once a second: syncs the log (durability=interval), checkpoints what is due, asks for compactions.
 void Database::Impl::maintain() {
   std::unique_lock<std::mutex> lock(maintenance_mutex_);
   uint64_t synced_commits = 0;
@@ -76,6 +107,7 @@ void Database::Impl::maintain() {
       if (const Status status = store_->sync(); !status.ok()) queue_->fail(status);
     }
     checkpoint_what_is_due();
+    ask_for_compactions();
     lock.lock();
   }
 }

@@ -45,7 +45,8 @@ class Recovery {
     collection_ =
         std::make_shared<CollectionImpl>(name_, info_, context_.store, context_.queue, std::move(generation_));
     const Scrub scrub = context_.clean ? Scrub{} : scrub_links(graph());
-    Replay replay(context_, name_, info_, *collection_->generation());
+    Replay replay(context_, name_, info_, *collection_->generation(),
+                  rebuilt_ ? Replay::Slots::kCurrent : Replay::Slots::kAll);
     VS_RETURN_IF_ERROR(replay.read(rebuilt_ ? Lsn{} : info_.checkpoint_lsn, [&](Lsn lsn, const Record& record) {
       AppliedWindow& window = collection_->window();
       if (record.previous.value != 0) window.supersede(lsn, record.previous);

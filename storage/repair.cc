@@ -3,7 +3,7 @@
 // Repairs run while no operation is under way: writes wait, searches go on. They see links change one word at a time, as
 // always; a vector that is written again they may see half old, half new, for a moment, which is no worse than what was
 // there. What cannot be mended in place (a file's header, rows, missing slots) is built anew from the log as another
-// generation; searches keep the old one until they end.
+// generation (rebuild.cc), while writes go on.
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -23,21 +23,25 @@ class Repair {
       : context_(context), collection_(collection), options_(options), progress_(progress) {}
 
   Result<CheckReport> run(std::mutex& checkpoint_mutex) {
-    const std::shared_ptr<Generation> generation = collection_.generation();
-    Checker suspected(target(*generation));
-    VS_RETURN_IF_ERROR(suspected.look(options_, progress_));
     CheckReport report;
-    if (!suspected.findings().empty()) {
-      // In the order of a checkpoint.
-      std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex);
-      std::lock_guard<std::mutex> commit_lock(context_.queue.commit_mutex());
-      if (collection_.dropped()) return dropped();
-      VS_RETURN_IF_ERROR(confirm_and_mend(suspected.findings(), report));
+    VS_RETURN_IF_ERROR(pass(checkpoint_mutex, options_.repair, report));
+    if (options_.repair && report.problems_found > 0) {
+      if (report.rebuilt) {
+        VS_RETURN_IF_ERROR(rebuild_collection(context_, collection_, collection_.config(), context_.threads,
+                                              checkpoint_mutex, progress_)
+                               .status());
+      }
+      // What remains is found by looking at everything again.
+      CheckReport again;
+      VS_RETURN_IF_ERROR(pass(checkpoint_mutex, false, again));
+      report.problems = std::move(again.problems);
+      report.problems_left = again.problems_left;
+      report.recall = again.recall;
+      spdlog::info("repaired collection={} mended={} rebuilt={} problems_left={}", collection_.name(), report.repaired,
+                   report.rebuilt, report.problems_left);
     }
-    if (collection_.dropped()) return dropped();
     report.slots = collection_.generation()->graph().slot_count();
     report.points = collection_.generation()->graph().live_count();
-    if (!report.recall) report.recall = suspected.recall();
     return report;
   }
 
@@ -49,7 +53,6 @@ class Repair {
     std::lock_guard<std::mutex> lock(collection_.info_mutex());
     return {.store = context_.store,
             .number = collection_.number(),
-            .config = collection_.config(),
             .generation = generation,
             .checkpoint = collection_.info().checkpoint_lsn,
             .last = collection_.last_lsn(),
@@ -63,41 +66,46 @@ class Repair {
     }
   }
 
-  Status confirm_and_mend(const Findings& suspects, CheckReport& report) {
-    quiesce();
+  // Looks at everything beside writes, then at what is suspect while they wait; and mends it then, if `repair`.
+  Status pass(std::mutex& checkpoint_mutex, bool repair, CheckReport& report) {
     const std::shared_ptr<Generation> generation = collection_.generation();
+    Checker suspected(target(*generation));
+    VS_RETURN_IF_ERROR(suspected.look(options_, progress_));
+    report.recall = suspected.recall();
+    if (!suspected.findings().empty()) {
+      // In the order of a checkpoint.
+      std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex);
+      std::lock_guard<std::mutex> commit_lock(context_.queue.commit_mutex());
+      if (collection_.dropped()) return dropped();
+      VS_RETURN_IF_ERROR(confirm(suspected.findings(), *generation, repair, report));
+    }
+    return collection_.dropped() ? dropped() : Status{};
+  }
+
+  Status confirm(const Findings& suspects, Generation& generation, bool repair, CheckReport& report) {
+    quiesce();
     // Between two audits an insertion may leave a node without a way to it; that is no damage, and mended as always.
     if (!suspects.reach.empty() && collection_.audit_due()) {
-      relink_unreachable(generation->graph());
+      relink_unreachable(generation.graph());
       collection_.set_audited(collection_.last_lsn());
     }
-    Checker confirmed(target(*generation));
+    Checker confirmed(target(generation));
     VS_RETURN_IF_ERROR(confirmed.confirm(suspects, options_, progress_));
     const Findings& findings = confirmed.findings();
     report.problems = findings.texts;
     report.problems_found = report.problems_left = findings.count;
-    report.recall = confirmed.recall();
-    if (!options_.repair || findings.empty()) return {};
+    if (confirmed.recall()) report.recall = confirmed.recall();
+    if (!repair || findings.empty()) return {};
 
     for (const Problem& problem : findings.texts) {
       spdlog::warn("repairing collection={} kind={} detail='{}'", collection_.name(), problem.kind, problem.detail);
     }
-    VS_RETURN_IF_ERROR(mend(findings, *generation, report));
-    // What remains is found by looking at everything again.
-    Checker again(target(*collection_.generation()));
-    VS_RETURN_IF_ERROR(again.look(options_, progress_));
-    report.problems = again.findings().texts;
-    report.problems_left = again.findings().count;
-    report.recall = again.recall();
-    spdlog::info("repaired collection={} mended={} rebuilt={} problems_left={}", collection_.name(), report.repaired,
-                 report.rebuilt, report.problems_left);
-    return {};
+    return mend(findings, generation, report);
   }
 
   Status mend(const Findings& findings, Generation& generation, CheckReport& report) {
     if (findings.rebuild) {
-      VS_RETURN_IF_ERROR(rebuild());
-      report.rebuilt = true;
+      report.rebuilt = true;  // by run(), while writes go on
       report.repaired = findings.count;
     } else {
       report.repaired += findings.liveness.size() + findings.vectors.size() + findings.links.size();
@@ -136,49 +144,11 @@ class Repair {
 
   Status mend_vector(Generation& generation, Slot slot) {
     VS_ASSIGN_OR_RETURN(const std::string value, context_.store.get_record(collection_.number(), generation.lsn(slot)));
-    VS_ASSIGN_OR_RETURN(const Record record, decode_record(value, collection_.config().dim));
+    VS_ASSIGN_OR_RETURN(const Record record, decode_record(value, collection_.dim()));
     std::vector<float> vector = decode_vector(record.vector);
-    if (collection_.config().metric == Metric::kCosine) normalize(vector);
+    if (collection_.metric() == Metric::kCosine) normalize(vector);
     generation.rewrite_vector(slot, vector);
     return {};
-  }
-
-  // The same code as recovery's, from the whole log into a new generation.
-  Status rebuild() {
-    CollectionInfo info;
-    {
-      std::lock_guard<std::mutex> lock(collection_.info_mutex());
-      info = collection_.info();
-    }
-    const std::string old_directory = generation_identity(context_.directory, info).directory;
-    ++info.generation;
-    VS_ASSIGN_OR_RETURN(
-        std::shared_ptr<Generation> generation,
-        Generation::create(context_.file_system, generation_identity(context_.directory, info), info.config));
-    Replay replay(context_, collection_.name(), info, *generation, &progress_);
-    VS_RETURN_IF_ERROR(replay.read({}, [](Lsn, const Record&) {}));
-    const auto linked = replay.link({});
-    if (!linked.ok()) return linked.status();
-    relink_unreachable(generation->graph());
-    VS_RETURN_IF_ERROR(generation->sync());
-
-    info.checkpoint_lsn = collection_.last_lsn();
-    info.slots = generation->graph().slot_count();
-    Store::Batch batch(context_.store);
-    batch.put_info(collection_.name(), info);
-    for (const Lsn lsn : collection_.window().superseded_until(info.checkpoint_lsn)) {
-      batch.delete_record(info.number, lsn);
-    }
-    VS_RETURN_IF_ERROR(context_.queue.write(batch, true));
-    collection_.window().forget_superseded(info.checkpoint_lsn);
-    {
-      std::lock_guard<std::mutex> lock(collection_.info_mutex());
-      collection_.info() = info;
-    }
-    collection_.window().reset({info.checkpoint_lsn, info.slots});
-    collection_.set_generation(std::move(generation));
-    collection_.set_audited(info.checkpoint_lsn);
-    return context_.file_system.remove_all(old_directory);
   }
 
   const StorageContext& context_;

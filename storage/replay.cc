@@ -26,16 +26,17 @@ Status Replay::read(Lsn after, const std::function<void(Lsn, const Record&)>& se
     ++operations_;
     if (progress_ != nullptr) ++progress_->done;
     if (record->kind == Record::Kind::kUpsert) VS_RETURN_IF_ERROR(append(lsn, *record));
-    if (const auto old = generation_.find(record->previous)) {
-      generation_.set_flag(*old, Row::kDead);
-      graph().retract(*old);
-    }
+    generation_.kill(record->previous);
     seen(lsn, *record);
     return {};
   });
 }
 
 Status Replay::append(Lsn lsn, const Record& record) {
+  if (slots_ == Slots::kCurrent) {
+    VS_ASSIGN_OR_RETURN(const auto current, context_.store.find_id(info_.number, record.id));
+    if (current != lsn) return {};
+  }
   const MappedFile::Space space{context_.directory, context_.free_space_reserve_bytes};
   if (reserved_slots_ == 0 || reserved_id_bytes_ < record.id.size()) {
     VS_RETURN_IF_ERROR(generation_.reserve(kReserveSlots, kReserveSlots * limits::kIdBytes, space));
@@ -64,11 +65,14 @@ Result<size_t> Replay::link(const std::vector<Slot>& damaged) {
       slots.push_back(slot);
     }
   }
+  new_slots_.clear();
   std::atomic<size_t> next{0};
   const auto work = [&] {
     for (size_t i = next++; i < slots.size() && !cancelled(); i = next++) {
       graph().insert(slots[i]);
       graph().publish(slots[i]);
+      // Killed while it was linked: whichever of the two comes second sees the other.
+      if (generation_.has_flag(slots[i], Row::kDead)) graph().retract(slots[i]);
       if (progress_ != nullptr) ++progress_->done;
     }
   };

@@ -351,6 +351,29 @@ Result<std::optional<std::string>> Store::get_meta(std::string_view key) const {
   return std::optional(std::move(value));
 }
 
+Status Store::compact_records(CollectionNumber collection, std::atomic<bool>& cancelled) {
+  rocksdb::CompactRangeOptions options;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  options.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
+  options.blob_garbage_collection_age_cutoff = 1.0;  // of all files: a deleted vector may be in the youngest
+  options.canceled = &cancelled;
+  const std::string begin = collection_key_begin(collection);
+  const std::string end = collection_key_end(collection);
+  const rocksdb::Slice begin_slice(begin);
+  const rocksdb::Slice end_slice(end);
+  const rocksdb::Status status = db_->CompactRange(options, records_, &begin_slice, &end_slice);
+  if (status.IsIncomplete() && cancelled) return {Code::kShuttingDown, "cancelled"};
+  return to_status(status, "compacting the records");
+}
+
+uint64_t Store::records_bytes() const {
+  uint64_t tables = 0;
+  uint64_t blobs = 0;
+  db_->GetIntProperty(records_, rocksdb::DB::Properties::kLiveSstFilesSize, &tables);
+  db_->GetIntProperty(records_, rocksdb::DB::Properties::kLiveBlobFileSize, &blobs);
+  return tables + blobs + unflushed_bytes();
+}
+
 Status Store::flush() {
   rocksdb::FlushOptions options;
   options.wait = true;

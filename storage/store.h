@@ -90,6 +90,11 @@ class Store {
   Status for_each_collection(const std::function<Status(std::string_view, std::string_view)>& visit) const;
   Result<std::optional<std::string>> get_meta(std::string_view key) const;
 
+  // Rewrites the collection's records without those that were deleted, whose bytes are free then. `cancelled` may be set
+  // meanwhile. Errors: kShuttingDown (it was), kNoSpace, kCorrupt, kIoError.
+  Status compact_records(CollectionNumber collection, std::atomic<bool>& cancelled);
+  // What compact_records() may take on the disk while it runs.
+  uint64_t records_bytes() const;
   // Writes what is in memory to table files, so that the next open has nothing to replay.
   Status flush();
 
