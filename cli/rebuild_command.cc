@@ -40,7 +40,8 @@ Exit rebuild(Context& context, const std::string& request, const RebuildOptions&
 CLI::App* add_command(CLI::App& app, const char* name, const char* help, RebuildOptions& options) {
   CLI::App* command = app.add_subcommand(name, help);
   add_name(*command, options.name);
-  command->add_flag("--no-wait", options.no_wait, "Print the job's number and leave it to the daemon; see `vsctl jobs`");
+  command->add_flag("--no-wait", options.no_wait,
+                    "Print the job's number and leave it to the daemon; see `vsctl jobs`");
   return command;
 }
 
@@ -48,19 +49,20 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* help, Rebuild
 
 void add_rebuild_commands(CLI::App& app, Context& context) {
   auto rebuilt = std::make_shared<RebuildOptions>();
-  CLI::App* command = add_command(app, "rebuild", "Build a collection's index anew, with the same or other options",
-                                  *rebuilt);
+  CLI::App* command =
+      add_command(app, "rebuild", "Build a collection's index anew, with the same or other options", *rebuilt);
   command->add_option("--m", rebuilt->graph.m, "Links a layer, twice as many on layer 0 (default: as it is)")
       ->check(whole_number(limits::kMMin, limits::kMMax));
-  command->add_option("--ef-construction", rebuilt->graph.ef_construction,
-                      "Candidates on insertion (default: as it is)")
+  command
+      ->add_option("--ef-construction", rebuilt->graph.ef_construction, "Candidates on insertion (default: as it is)")
       ->check(whole_number(1, limits::kEfConstructionMax));
   command->add_option("--ml", rebuilt->graph.ml, "Level multiplier (default: as it is; with another --m 1/ln m)")
       ->check(finite_number(/*above_zero=*/true));
   command->add_option("--codes", rebuilt->graph.codes, "Compact codes: none or sq8 (default: as it is)")
       ->check(CLI::IsMember({"none", "sq8"}));
   command->footer(
-      "Reads and writes go on meanwhile. Waits for the daemon's job; Ctrl-C cancels it there, and nothing has changed.\n\n"
+      "Reads and writes go on meanwhile. Waits for the daemon's job; Ctrl-C cancels it there, and nothing has "
+      "changed.\n\n"
       "Examples:\n"
       "  vsctl rebuild fashion\n"
       "  vsctl rebuild fashion --m 32 --ef-construction 400\n"

@@ -33,6 +33,9 @@ using Clock = std::chrono::steady_clock;
 // Writes wait while so many records are read, about 10 µs each.
 constexpr uint64_t kFewOperations = 64;
 constexpr int kLinkedRounds = 5;
+// What is read goes to the disk in portions of so many records: all of it at once would keep the log of RocksDB, and with
+// it every write, waiting for seconds.
+constexpr uint64_t kPortion = 2048;
 constexpr int kRounds = 100;
 
 uint64_t size_of(const Generation& generation) {
@@ -76,8 +79,8 @@ class Rebuild {
       std::lock_guard<std::mutex> commit_lock(context_.queue.commit_mutex());
       collection_.window().start_recording();
     }
-    VS_ASSIGN_OR_RETURN(next_, Generation::create(context_.file_system,
-                                                  generation_identity(context_.directory, info_), info_.config));
+    VS_ASSIGN_OR_RETURN(
+        next_, Generation::create(context_.file_system, generation_identity(context_.directory, info_), info_.config));
     Replay replay(context_, collection_.name(), info_, *next_, Replay::Slots::kCurrent, &progress_);
     VS_RETURN_IF_ERROR(catch_up(replay));
     VS_RETURN_IF_ERROR(attach(replay));
@@ -105,8 +108,17 @@ class Rebuild {
   // The records behind those that were read. Returns how many there were.
   Result<uint64_t> read(Replay& replay) {
     const uint64_t before = replay.operations();
-    VS_RETURN_IF_ERROR(replay.read(read_to_, [this](Lsn lsn, const Record&) { read_to_ = lsn; }));
+    VS_RETURN_IF_ERROR(replay.read(read_to_, [&](Lsn lsn, const Record&) -> Status {
+      read_to_ = lsn;
+      return replay.operations() % kPortion == 0 ? sync() : Status{};
+    }));
     return replay.operations() - before;
+  }
+
+  Status sync() {
+    const Status synced = next_->sync();
+    if (!synced.ok()) context_.queue.fail(synced);
+    return synced;
   }
 
   Status catch_up(Replay& replay) {
@@ -149,8 +161,8 @@ class Rebuild {
 }  // namespace
 
 Result<RebuildReport> rebuild_collection(const StorageContext& context, CollectionImpl& collection,
-                                         const CollectionConfig& config, unsigned threads,
-                                         std::mutex& checkpoint_mutex, Progress& progress) {
+                                         const CollectionConfig& config, unsigned threads, std::mutex& checkpoint_mutex,
+                                         Progress& progress) {
   auto report = Rebuild(context, collection, config, threads, progress).run(checkpoint_mutex);
   if (report.ok() || !collection.dropped()) return report;
   return Status{Code::kNotFound, "collection '" + collection.name() + "' was dropped meanwhile"};

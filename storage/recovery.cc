@@ -51,6 +51,7 @@ class Recovery {
       AppliedWindow& window = collection_->window();
       if (record.previous.value != 0) window.supersede(lsn, record.previous);
       if (record.kind == Record::Kind::kDelete) window.supersede(lsn, lsn);
+      return Status{};
     }));
     collection_->set_last_lsn(last_lsn_);
     collection_->window().reset({last_lsn_, graph().slot_count()});

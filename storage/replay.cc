@@ -6,8 +6,10 @@
 namespace vs::storage {
 namespace {
 
-// Space for so many slots is backed at once.
+// Space for so many slots, and for so many bytes of ids, is backed at once.
 constexpr uint32_t kReserveSlots = 1024;
+constexpr uint64_t kReserveIdBytes = 32u << 10;
+static_assert(kReserveIdBytes >= limits::kIdBytes);
 
 const Status kCancelled{Code::kShuttingDown, "cancelled"};
 
@@ -18,7 +20,7 @@ Status Replay::unreadable(Lsn lsn, const Status& why) const {
                               "; restore a backup"};
 }
 
-Status Replay::read(Lsn after, const std::function<void(Lsn, const Record&)>& seen) {
+Status Replay::read(Lsn after, const std::function<Status(Lsn, const Record&)>& seen) {
   return context_.store.for_each_record(info_.number, after, [&](Lsn lsn, std::string_view value) -> Status {
     if (cancelled()) return kCancelled;
     const auto record = decode_record(value, info_.config.dim);
@@ -27,8 +29,7 @@ Status Replay::read(Lsn after, const std::function<void(Lsn, const Record&)>& se
     if (progress_ != nullptr) ++progress_->done;
     if (record->kind == Record::Kind::kUpsert) VS_RETURN_IF_ERROR(append(lsn, *record));
     generation_.kill(record->previous);
-    seen(lsn, *record);
-    return {};
+    return seen(lsn, *record);
   });
 }
 
@@ -39,9 +40,9 @@ Status Replay::append(Lsn lsn, const Record& record) {
   }
   const MappedFile::Space space{context_.directory, context_.free_space_reserve_bytes};
   if (reserved_slots_ == 0 || reserved_id_bytes_ < record.id.size()) {
-    VS_RETURN_IF_ERROR(generation_.reserve(kReserveSlots, kReserveSlots * limits::kIdBytes, space));
+    VS_RETURN_IF_ERROR(generation_.reserve(kReserveSlots, kReserveIdBytes, space));
     reserved_slots_ = kReserveSlots;
-    reserved_id_bytes_ = kReserveSlots * limits::kIdBytes;
+    reserved_id_bytes_ = kReserveIdBytes;
   }
   std::vector<float> vector = decode_vector(record.vector);
   if (const Status valid = validate_vector(info_.config.metric, vector); !valid.ok()) return unreadable(lsn, valid);

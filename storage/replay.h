@@ -26,8 +26,9 @@ class Replay {
          Slots slots, Progress* progress = nullptr)
       : context_(context), name_(name), info_(info), generation_(generation), slots_(slots), progress_(progress) {}
 
-  // Reads the log behind `after`. `seen` gets each record. Errors: kCorrupt, kNoSpace, kIoError, kLimit.
-  Status read(Lsn after, const std::function<void(Lsn, const Record&)>& seen);
+  // Reads the log behind `after`. `seen` gets each record, when it has its slot. Errors: kCorrupt, kNoSpace, kIoError,
+  // kLimit; those of `seen`.
+  Status read(Lsn after, const std::function<Status(Lsn, const Record&)>& seen);
   // Links and publishes those slots that read() added since the last link() and that are alive, and those of `damaged`;
   // marks the new ones that are not. What is killed meanwhile stays dead. Returns how many were linked.
   Result<size_t> link(const std::vector<Slot>& damaged);

@@ -108,6 +108,8 @@ rocksdb::DBOptions db_options(rocksdb::Env* env, const Sizes& sizes) {
   options.max_background_jobs = 2;
   options.max_total_wal_size = sizes.log_total();
   options.manifest_preallocation_size = sizes.ahead();
+  // Flushes and compactions write to the disk as they go on: at their end the log would wait for all of it.
+  options.bytes_per_sync = 1u << 20;
   return options;
 }
 
@@ -357,6 +359,7 @@ Status Store::compact_records(CollectionNumber collection, std::atomic<bool>& ca
   options.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
   options.blob_garbage_collection_age_cutoff = 1.0;  // of all files: a deleted vector may be in the youngest
   options.canceled = &cancelled;
+  VS_RETURN_IF_ERROR(flush());  // of all families: the log, too, holds deleted vectors
   const std::string begin = collection_key_begin(collection);
   const std::string end = collection_key_end(collection);
   const rocksdb::Slice begin_slice(begin);

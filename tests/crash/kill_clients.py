@@ -226,8 +226,27 @@ class Reader(Client):
             cursor = page["cursor"] if self.random.random() < 0.8 else None
 
 
-class Checkpointer(Client):
+class Maintainer(Client):
+    """Asks for checkpoints, compactions and rebuilds."""
+
+    def __init__(self, daemon, seed, names):
+        super().__init__(daemon, seed)
+        self.names = names
+
     def work(self):
         while True:
-            self.ok("CHECKPOINT")
+            if self.random.random() < 0.5:
+                self.ok("CHECKPOINT")
+            else:
+                name = self.random.choice(self.names)
+                request = self.random.choice(["COMPACT {}", "REBUILD {}", "REBUILD {} ef_construction=61"])
+                self.finish(self.ok(request.format(name))["job"])
             time.sleep(self.random.choice([0, 0, 0.02, 0.2]))
+
+    def finish(self, number):
+        while (job := self.ok(f"JOBS {number}")["jobs"][0])["state"] == "running":
+            if self.random.random() < 0.01:
+                self.call(f"CANCEL {number}")  # it may have ended
+            time.sleep(0.01)
+        if job["state"] == "failed":
+            raise AssertionError(job)

@@ -197,11 +197,6 @@ class Journal:
                           for key, value in operation.changes.items()) for operation in self.flying]
         return "no first ones of the requests in flight leave what is there; in order:\n" + "\n".join(lines)
 
-    def forget(self, name):
-        """The collection is gone."""
-        self.acknowledged = {key: value for key, value in self.acknowledged.items() if key[0] != name}
-        self.ahead = dict(self.acknowledged)
-
 
 def read_all(connection, name):
     """All points of a collection, by key, from replies that must hold the attributes letter by letter."""

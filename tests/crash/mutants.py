@@ -5,6 +5,7 @@ Each mutant is a small replacement in one file. It is built in a copy of the sou
 the unchanged sources must pass. Ends with 1 when a mutant survives.
 
     tests/crash/mutants.py [--build FOLDER] [NAME...]     FOLDER is kept, so that a second run compiles little
+    tests/crash/mutants.py --texts                        only looks whether each of them still finds its place
 """
 
 import argparse
@@ -26,23 +27,27 @@ def unit(name, tests):
     return f"tests/unit/{name} --gtest_filter={tests}"
 
 
+REBUILD = unit("rebuild_test", "*Concurrent*") + " --gtest_repeat=5 --gtest_break_on_failure"
+
 # name, file, what stands there, what the mutant has instead, the test that must fail
 MUTANTS = [
     ("the log is not synced", "storage/commit_queue.cc",
      "const bool sync = options_.durability == Durability::kAlways;", "const bool sync = false;", POWER_LOSS),
     ("operations are applied before they are durable", "storage/commit_queue.cc",
-     "  const Status status = group.operations.empty() ? failure() : write(group.batch, sync);\n",
+     "  const Status status = group.operations.empty() ? failure() : write(group.batch, sync, LogSpace::Use::kOrdinary);\n",
      "  if (!group.operations.empty()) stage(group);\n"
-     "  const Status status = group.operations.empty() ? failure() : write(group.batch, sync);\n"
+     "  const Status status = group.operations.empty() ? failure() : write(group.batch, sync, LogSpace::Use::kOrdinary);\n"
      "  group.operations.clear();\n", POWER_LOSS),
     ("acknowledged before it is applied", "storage/commit_queue.cc",
-     "    operation.collection->apply(operation.slot, operation.previous);\n"
+     "    serving->apply(operation.slot, operation.previous);\n"
+     "    if (next) next->apply(operation.next_slot, operation.previous);\n"
      "    operation.collection->add_replay_cost(std::chrono::steady_clock::now() - begin + kReadCost);\n"
      "    operation.collection->window().applied(operation.lsn);\n"
      "    if (operation.completion->pending.fetch_sub(1) == 1) operation.completion->finish(Status{});\n",
      "    if (operation.completion->pending.fetch_sub(1) == 1) operation.completion->finish(Status{});\n"
      "    std::this_thread::sleep_for(std::chrono::microseconds(200));\n"
-     "    operation.collection->apply(operation.slot, operation.previous);\n"
+     "    serving->apply(operation.slot, operation.previous);\n"
+     "    if (next) next->apply(operation.next_slot, operation.previous);\n"
      "    operation.collection->add_replay_cost(std::chrono::steady_clock::now() - begin + kReadCost);\n"
      "    operation.collection->window().applied(operation.lsn);\n", unit("storage_test", "*ConcurrentWriters*")),
     ("an answer rests on what is not durable yet", "storage/commit_queue.cc",
@@ -50,27 +55,27 @@ MUTANTS = [
      "  reply.deleted = found.size();\n  if (found.empty()) return remove.done(std::move(reply));\n"
      "  if (found.empty()) {\n", POWER_LOSS),
     ("the checkpoint is written before the files are synced", "storage/checkpoint.cc",
-     "if (Status synced = generation->sync(); !synced.ok()) {", "if (Status synced; !synced.ok()) {", POWER_LOSS),
+     "if (Status synced = generation.sync(); !synced.ok()) {", "if (Status synced; !synced.ok()) {", POWER_LOSS),
     ("the checkpoint's mark is taken after the files are synced", "storage/checkpoint.cc",
-     "  info.checkpoint_lsn = mark.lsn;\n  info.slots = mark.slots;\n",
+     "  info.checkpoint_lsn = lsn;\n  info.slots = done.mark.slots;\n",
      "  info.checkpoint_lsn = collection.window().mark().lsn;\n  info.slots = collection.window().mark().slots;\n",
      POWER_LOSS),
     ("a failed sync is ignored", "storage/checkpoint.cc",
-     "if (Status synced = generation->sync(); !synced.ok()) {",
-     "if (Status synced = generation->sync(); false) {", DISK_FAILURES),
+     "if (Status synced = generation.sync(); !synced.ok()) {",
+     "if (Status synced = generation.sync(); false) {", DISK_FAILURES),
     ("the checkpoint is not written synchronously, and trims too much", "storage/checkpoint.cc",
-     "collection.window().superseded_until(mark.lsn)", "collection.window().superseded_until(collection.last_lsn())",
+     "collection.window().superseded_until(lsn)", "collection.window().superseded_until(collection.last_lsn())",
      POWER_LOSS),
     ("a file's new size is not synced", "storage/mapped_file.cc",
-     "  return file_->sync();  // the size, which msync does not write", "  return {};", POWER_LOSS),
+     "  VS_RETURN_IF_ERROR(file_->sync());  // the size, which msync does not write\n", "", POWER_LOSS),
     ("the directories of a new collection are not synced", "storage/generation.cc",
      "    VS_RETURN_IF_ERROR(file_system.sync_directory(directory));\n", "", POWER_LOSS),
-    ("the name of RocksDB's directory is not synced", "storage/database.cc",
+    ("the name of RocksDB's directory is not synced", "storage/database_open.cc",
      "  VS_RETURN_IF_ERROR(file_system_.sync_directory(options_.directory));\n", "", POWER_LOSS),
     ("links are not scrubbed", "storage/recovery.cc",
      "const Scrub scrub = context_.clean ? Scrub{} : scrub_links(graph());", "const Scrub scrub;", POWER_LOSS),
     ("what the log replaced stays alive in the replay", "storage/replay.cc",
-     "      graph().retract(*old);\n", "", POWER_LOSS),
+     "    generation_.kill(record->previous);\n", "", POWER_LOSS),
     ("nodes without a way to them are not relinked after a recovery", "storage/recovery.cc",
      "const uint64_t relinked = relink_unreachable(graph());", "const uint64_t relinked = 0;", POWER_LOSS),
     ("what a recovery mended without a replay is not synced", "storage/recovery.cc",
@@ -78,9 +83,18 @@ MUTANTS = [
     ("deletions that the log lost are believed", "storage/recovery.cc",
      "if (context_.clean || !context_.relaxed) return {};", "return {};", NESTED),
     ("lost operations are not noticed", "storage/preflight.cc",
-     "  if (last.clean || last.relaxed) return {};\n", "  return {};\n", unit("storage_test", "*RocksDbLost*")),
-    ("the same slot is live twice after an update", "storage/collection.cc",
-     "    graph.retract(*old);\n", "", unit("check_test", "*AGoodCollection*:*BesideWriters*")),
+     "  if (last.relaxed) return {};\n", "  return {};\n", unit("storage_test", "*RocksDbLost*")),
+    ("the same slot is live twice after an update", "storage/generation.cc",
+     "  // one (collection.cc).\n  kill(previous);\n", "", unit("check_test", "*AGoodCollection*:*BesideWriters*")),
+    ("a rebuild forgets what was replaced while it read", "storage/rebuild.cc",
+     "    for (const Lsn superseded : collection_.window().take_recorded()) next_->kill(superseded);\n", "", REBUILD),
+    ("a rebuild misses what is written while it links", "storage/commit_queue.cc",
+     "      if (next) operation.next_slot = next->append(operation.lsn, operation.id, operation.vector);\n", "", REBUILD),
+    ("a rebuild links what it read last, and does not read what came since", "storage/rebuild.cc",
+     "    VS_RETURN_IF_ERROR(read(replay).status());\n    for", "    for", REBUILD),
+    ("a rebuild serves before its operations are linked", "storage/rebuild.cc",
+     "    VS_RETURN_IF_ERROR(attach(replay));\n    VS_RETURN_IF_ERROR(replay.link({}).status());\n",
+     "    VS_RETURN_IF_ERROR(attach(replay));\n", REBUILD),
 ]
 
 
@@ -124,11 +138,17 @@ class Copy:
             shutil.rmtree(self.sources)
 
 
+def text_of(file, before):
+    """The file, in which `before` must stand once."""
+    text = (PROJECT / file).read_text()
+    if text.count(before) != 1:
+        raise SystemExit(f"{file} has {text.count(before)} times, once was expected: {before!r}")
+    return text
+
+
 def try_mutant(copy, file, before, after, test):
     """Whether the test noticed."""
-    original = (PROJECT / file).read_text()
-    if original.count(before) != 1:
-        raise SystemExit(f"{file} has {original.count(before)} times, once was expected: {before!r}")
+    original = text_of(file, before)
     copy.write(file, original.replace(before, after).encode())
     program, *arguments = test.split()
     copy.compile(pathlib.Path(program).name)
@@ -141,7 +161,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="part of a mutant's name; all without one")
     parser.add_argument("--build", metavar="FOLDER", help="for the copy and its build; kept")
+    parser.add_argument("--texts", action="store_true", help="only look whether each finds its place; builds nothing")
     options = parser.parse_args()
+    if options.texts:
+        for mutant in MUTANTS:
+            text_of(mutant[1], mutant[2])
+        return
     chosen = [m for m in MUTANTS if not options.names or any(name in m[0] for name in options.names)]
     copy = Copy(options.build)
     survivors = []

@@ -215,11 +215,15 @@ Status Workload::drop() {
 Status Workload::write(const std::string& name, int requests) {
   VS_ASSIGN_OR_RETURN(const auto collection, database_->find(name));
   Answers answers(static_cast<size_t>(requests));
-  // Sometimes a checkpoint comes while requests are under way.
-  const int checkpoint_at = below(3) == 0 ? below(requests) : -1;
-  Status checkpointed;
+  // Sometimes a checkpoint or a rebuild comes while requests are under way.
+  const int interlude_at = below(3) == 0 ? below(requests) : -1;
+  const bool rebuild = below(2) == 0;
+  Status interlude;
   for (int i = 0; i < requests; ++i) {
-    if (i == checkpoint_at) checkpointed = database_->checkpoint().status();
+    if (i == interlude_at) {
+      storage::Progress progress;
+      interlude = rebuild ? database_->rebuild(name, {}, progress).status() : database_->checkpoint().status();
+    }
     History::Operation operation;
     const auto any_id = [&] { return "p" + std::to_string(below(150)); };
     const bool remove = below(5) == 0;
@@ -250,7 +254,7 @@ Status Workload::write(const std::string& name, int requests) {
     }
   }
   const Status answered = answers.wait();
-  return answered.ok() ? checkpointed : answered;
+  return answered.ok() ? interlude : answered;
 }
 
 // A line each: "collection NAME CREATED DROP_SENT ACKNOWLEDGED"; "operation"; "id VERSION", 0 for a delete.

@@ -1,6 +1,6 @@
 // Rebuilds and compactions of an open database, beside everything else that goes on.
-#include <filesystem>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <thread>
 
@@ -115,7 +115,8 @@ TEST_F(RebuildTest, OnlyTheGenerationInUseHasFiles) {
   ASSERT_TRUE(rebuild("points").ok());
   const std::filesystem::path directory = std::filesystem::path(generation_directory()).parent_path();
   std::vector<std::string> generations;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) generations.push_back(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    generations.push_back(entry.path().filename());
   EXPECT_EQ(generations, std::vector<std::string>{"3"});
 }
 
