@@ -6,10 +6,8 @@
 namespace vs::storage {
 namespace {
 
-// Space for so many slots, and for so many bytes of ids, is backed at once.
-constexpr uint32_t kReserveSlots = 1024;
-constexpr uint64_t kReserveIdBytes = 32u << 10;
-static_assert(kReserveIdBytes >= limits::kIdBytes);
+// Space for so many slots is backed at once.
+constexpr uint32_t kReserveSlots = 64;
 
 const Status kCancelled{Code::kShuttingDown, "cancelled"};
 
@@ -40,9 +38,9 @@ Status Replay::append(Lsn lsn, const Record& record) {
   }
   const MappedFile::Space space{context_.directory, context_.free_space_reserve_bytes};
   if (reserved_slots_ == 0 || reserved_id_bytes_ < record.id.size()) {
-    VS_RETURN_IF_ERROR(generation_.reserve(kReserveSlots, kReserveIdBytes, space));
+    VS_RETURN_IF_ERROR(generation_.reserve(kReserveSlots, kReserveSlots * limits::kIdBytes, space));
     reserved_slots_ = kReserveSlots;
-    reserved_id_bytes_ = kReserveIdBytes;
+    reserved_id_bytes_ = kReserveSlots * limits::kIdBytes;
   }
   std::vector<float> vector = decode_vector(record.vector);
   if (const Status valid = validate_vector(info_.config.metric, vector); !valid.ok()) return unreadable(lsn, valid);
