@@ -110,7 +110,11 @@ Status MappedFile::ensure(uint64_t bytes, Space space) {
   }
   // Growing would fill what was cut off with zeros, and nobody would notice.
   VS_RETURN_IF_ERROR(check_not_cut(capacity_));
-  VS_RETURN_IF_ERROR(file_->allocate(kHeaderBytes + wanted));
+  if (const Status grown = file_->allocate(kHeaderBytes + wanted); !grown.ok()) {
+    // Another program was faster.
+    if (grown.code() != Code::kNoSpace) return grown;
+    return {Code::kNoSpace, grown.message() + "; make room on the disk, nothing was changed"};
+  }
   capacity_ = wanted;
   return {};
 }
