@@ -18,8 +18,8 @@ import time
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 
-POWER_LOSS = "tests/crash/power_loss --seed 3 --runs 4 --steps 10 --images 4"
-NESTED = "tests/crash/power_loss --seed 1 --runs 3 --steps 10 --images 4 --nested 0.5"
+POWER_LOSS = "tests/crash/power_loss --seed 3 --runs 3 --steps 10 --images 3"
+NESTED = "tests/crash/power_loss --seed 1 --runs 2 --steps 10 --images 3 --nested 0.5"
 DISK_FAILURES = "tests/crash/disk_failures --seed 1 --calls 6"
 
 
