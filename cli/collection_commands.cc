@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -76,20 +75,12 @@ Exit create(Context& context, const std::string& name, uint64_t dim, const Creat
 
 // True to go on; prints why not otherwise.
 bool confirm_drop(Context& context, const std::string& name) {
-  if (::isatty(STDIN_FILENO) != 1 || ::isatty(STDERR_FILENO) != 1) {
-    context.note("drop deletes all points of '" + name + "'; there is no terminal to ask at, so say --yes");
-    return false;
-  }
+  if (!can_ask(context, "drop deletes all points of '" + name + "'")) return false;
   const auto stats = context.call("STATS " + name);
   if (!stats) return false;
   const ordered_json json = parse_json(*stats);
   const std::string live = json.is_object() ? cell_text(json.value("live", ordered_json()), true) : "";
-  std::cerr << "Drop collection '" << name << "' with its " << live << " points? [y/N] " << std::flush;
-  std::string answer;
-  std::getline(std::cin, answer);
-  if (answer == "y" || answer == "Y" || answer == "yes") return true;
-  context.note("nothing was dropped");
-  return false;
+  return ask(context, "Drop collection '" + name + "' with its " + live + " points?");
 }
 
 Exit drop(Context& context, const std::string& name, bool yes) {

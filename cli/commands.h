@@ -20,12 +20,18 @@ void add_eval_command(CLI::App& app, Context& context);
 void add_check_command(CLI::App& app, Context& context);
 void add_rebuild_commands(CLI::App& app, Context& context);  // rebuild compact
 void add_jobs_command(CLI::App& app, Context& context);
+void add_snapshot_command(CLI::App& app, Context& context);
 
 // NAME, required and checked.
 CLI::Option* add_name(CLI::App& command, std::string& name);
 CLI::Option* add_scale(CLI::App& command, std::string& scale);
 // Makes `run` what the program does when the command is given.
 void set_action(CLI::App& command, Context& context, std::function<Exit()> run);
+
+// Whether there is a terminal to ask at; if not, says so, and that --yes is needed. `what` is about to be done.
+bool can_ask(const Context& context, const std::string& what);
+// Asks, and returns whether the answer is yes. REQUIRES: can_ask().
+bool ask(const Context& context, const std::string& question);
 
 // The settings of a new collection, as given.
 struct CreateOptions {

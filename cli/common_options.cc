@@ -1,3 +1,7 @@
+#include <unistd.h>
+
+#include <iostream>
+
 #include "cli/arguments.h"
 #include "cli/array.h"
 #include "cli/commands.h"
@@ -20,6 +24,21 @@ CLI::Option* add_scale(CLI::App& command, std::string& scale) {
 
 void set_action(CLI::App& command, Context& context, std::function<Exit()> run) {
   command.callback([&context, run = std::move(run)] { context.action = run; });
+}
+
+bool can_ask(const Context& context, const std::string& what) {
+  if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1) return true;
+  context.note(what + "; there is no terminal to ask at, so say --yes");
+  return false;
+}
+
+bool ask(const Context& context, const std::string& question) {
+  std::cerr << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  if (answer == "y" || answer == "Y" || answer == "yes") return true;
+  context.note("nothing was deleted");
+  return false;
 }
 
 std::vector<std::pair<std::string, std::string>> CreateOptions::given() const {

@@ -34,6 +34,7 @@ std::string summary(const ordered_json& result) {
   if (result.contains("deleted_slots"))
     return cell_text(result.value("points", ordered_json()), true) + " points, " +
            cell_text(result["deleted_slots"], true) + " deleted went";
+  if (result.contains("tag")) return cell_text(result["tag"], true);
   if (!result.contains("clean")) return cell_text(result, true);
   const std::string left = cell_text(result.value("problems_left", ordered_json()), true);
   std::string text = result["clean"] == true ? "clean" : left + (left == "1" ? " problem" : " problems");

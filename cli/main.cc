@@ -57,6 +57,7 @@ Exit run(int argc, char** argv) {
   vs::cli::add_rebuild_commands(app, context);
   vs::cli::add_check_command(app, context);
   vs::cli::add_jobs_command(app, context);
+  vs::cli::add_snapshot_command(app, context);
   try {
     vs::cli::reveal_brackets(app);
     app.parse(vs::cli::hide_brackets(argc, argv));

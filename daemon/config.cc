@@ -154,6 +154,7 @@ Examples:
   vsd --data-dir d --socket d/vsd.sock              a Unix socket beside TCP
   vsd --config /etc/vsd.conf --check-config         show the settings and where each comes from
   vsd --check /var/lib/vsd --deep                   look for damage while no vsd uses the directory
+  vsd --restore old/snapshots/monday --data-dir d   make a new data directory of a snapshot, and serve it
   printf 'PING\n' | nc -N 127.0.0.1 8700            speak to it
 
 Exit codes: 0 fine, 1 failure, 2 usage, 5 corruption.)";
@@ -163,6 +164,7 @@ struct Flags {
   std::string config_file;
   bool check_config = false;
   std::optional<std::string> check_directory;
+  std::string restore;
   bool deep = false;
   std::optional<std::string> text;  // --help or --version
 };
@@ -171,7 +173,6 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
   Flags flags;
   std::map<std::string_view, std::string> values;
   std::map<std::string_view, CLI::Option*> options;
-  std::string restore;
   bool version = false;
   CLI::App app("vsd, a persistent memory-mapped vector database", "vsd");
   try {
@@ -185,7 +186,9 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
           app.add_option("--" + std::string(rule.key), values[rule.key], help)->type_name(std::string(rule.value_name));
     }
     CLI::Option* const restore_option =
-        app.add_option("--restore", restore, "Start from a snapshot (not in this version)")->type_name("DIR");
+        app.add_option("--restore", flags.restore,
+                       "Make the data directory, which must be missing or empty, of this snapshot; then serve it")
+            ->type_name("DIR");
     app.add_flag("--check-config", flags.check_config,
                  "Print the settings and the origin of each, then exit with 0 or 2");
     app.add_option("--check", flags.check_directory,
@@ -202,10 +205,8 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
       return bad("unknown argument " + excerpt(word) + did_you_mean(word.substr(name, end - name), "--") +
                  " `vsd --help` lists all");
     }
-    if (restore_option->count() > 0) {
-      return bad(
-          "--restore: this version has no snapshots yet, so there is nothing that it could restore. Start without "
-          "it, with --data-dir at the directory or at a copy of it that was made while vsd was stopped");
+    if (restore_option->count() > 0 && flags.restore.empty()) {
+      return bad("--restore must be the path of a snapshot, such as DATA_DIR/snapshots/TAG, got ''");
     }
   } catch (const CLI::CallForHelp&) {
     flags.text = app.help();
@@ -218,7 +219,7 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
   if (version) flags.text = "vsd " VS_VERSION "\n";
   if (flags.check_directory) {
     if (flags.check_directory->empty()) return bad("--check must be the path of a data directory, got ''");
-    if (flags.check_config || !flags.config_file.empty() || !flags.values.empty()) {
+    if (flags.check_config || !flags.config_file.empty() || !flags.restore.empty() || !flags.values.empty()) {
       return bad("--check takes its directory and --deep only, got another option with it; leave that out");
     }
   }
@@ -277,6 +278,7 @@ Result<Startup> load_config(const std::vector<std::string>& arguments, const Env
     VS_RETURN_IF_ERROR(layers.apply(key, value, "flag --" + std::string(key)));
   }
   VS_RETURN_IF_ERROR(finish(layers.config));
+  startup.restore = std::move(flags.restore);
   startup.config = std::move(layers.config);
   startup.settings = std::move(layers.settings);
   return startup;

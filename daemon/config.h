@@ -49,6 +49,7 @@ struct Startup {
   std::string text;       // what to print for kPrint: --help or --version
   std::string directory;  // to check for kCheckDirectory, which reads no settings
   bool deep = false;
+  std::string restore;  // for kServe: the snapshot to make the data directory of before; empty: none
   Config config;
   std::vector<Setting> settings;
 };

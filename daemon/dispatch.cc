@@ -1,7 +1,6 @@
 #include "daemon/dispatch.h"
 
 #include <algorithm>
-#include <array>
 
 #include "daemon/text.h"
 #include "daemon/verbs.h"
@@ -10,9 +9,6 @@ namespace vs::daemon {
 namespace {
 
 constexpr size_t kAnyNumber = static_cast<size_t>(-1);
-
-// Verbs of protocol version 1 that are not built yet: a client that knows the protocol gets more than "unknown".
-constexpr std::array<std::string_view, 3> kLaterVerbs = {"SNAPSHOT", "REBUILD", "COMPACT"};
 
 const Command kCommands[] = {
     {.verb = "PING",
@@ -167,6 +163,14 @@ const Command kCommands[] = {
      .arguments_max = 0,
      .options = {},
      .slow = run_checkpoint},
+    {.verb = "SNAPSHOT",
+     .usage = "SNAPSHOT [tag] [delete=true]",
+     .help = "Starts a job that makes a snapshot of all collections, for vsd --restore; delete= deletes it instead. "
+             "Without a tag: lists the snapshots.",
+     .arguments_min = 0,
+     .arguments_max = 1,
+     .options = {"delete"},
+     .slow = run_snapshot},
     {.verb = "SHUTDOWN",
      .usage = "SHUTDOWN",
      .help = "Stops the server cleanly. On the Unix socket only.",
@@ -207,6 +211,13 @@ const protocol::Value* Call::option(std::string_view name) const {
   return nullptr;
 }
 
+Status Call::read_flag(std::string_view name, bool& flag) const {
+  const protocol::Value* const value = option(name);
+  if (value == nullptr) return {};
+  VS_ASSIGN_OR_RETURN(flag, protocol::read_bool(*value, name));
+  return {};
+}
+
 Result<std::shared_ptr<storage::Collection>> Call::collection(size_t index) const {
   VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(request.arguments[index], "the collection's name"));
   VS_RETURN_IF_ERROR(protocol::validate_collection_name(name));
@@ -223,9 +234,6 @@ const Command* find_command(std::string_view verb) {
 }
 
 Status unknown_verb(std::string_view verb) {
-  if (std::find(kLaterVerbs.begin(), kLaterVerbs.end(), verb) != kLaterVerbs.end()) {
-    return {Code::kUnknownCommand, "this version does not have " + std::string(verb) + "; HELP lists what it has"};
-  }
   std::vector<std::string_view> verbs;
   for (const Command& command : kCommands) verbs.push_back(command.verb);
   const std::string_view near = nearest(verb, verbs);

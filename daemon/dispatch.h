@@ -28,6 +28,8 @@ struct Call {
   const protocol::Request& request;
 
   const protocol::Value* option(std::string_view name) const;
+  // Sets `flag` if that option is given. Errors: kBadArgument.
+  Status read_flag(std::string_view name, bool& flag) const;
   // Argument `index` as the name of a collection, and that collection.
   Result<std::shared_ptr<storage::Collection>> collection(size_t index = 0) const;
 };

@@ -31,8 +31,8 @@ std::string_view job_state_name(JobState state);
 // A job as it was when it was looked at.
 struct JobView {
   uint64_t number = 0;
-  std::string kind;  // "check"
-  std::string collection;
+  std::string kind;        // "check", "snapshot"
+  std::string collection;  // empty: all of them
   JobState state = JobState::kRunning;
   double percent = 0;
   std::optional<double> rate;   // units a second, since it began

@@ -23,6 +23,7 @@
 #include "daemon/verbs.h"
 #include "storage/collection.h"
 #include "storage/database.h"
+#include "storage/restore.h"
 
 namespace vs::daemon {
 namespace {
@@ -33,7 +34,21 @@ constexpr int kExitCorrupt = 5;
 
 int failed(std::string_view what, const Status& status) {
   spdlog::error("{} code={} message='{}'", what, code_name(status.code()), status.message());
+  if (status.code() == Code::kBadArgument) return kExitUsage;
   return status.code() == Code::kCorrupt ? kExitCorrupt : kExitFailure;
+}
+
+// Makes the data directory of the snapshot.
+Status restore(const std::string& snapshot, const std::string& directory) {
+  const auto begin = std::chrono::steady_clock::now();
+  spdlog::info("restoring snapshot={} data_dir={}", snapshot, directory);
+  storage::Progress progress;
+  VS_ASSIGN_OR_RETURN(const storage::Manifest manifest,
+                      storage::restore_snapshot(storage::posix_file_system(), snapshot, directory, progress));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  spdlog::info("restored tag={} time={} collections={} points={} bytes={} seconds={:.2f}", manifest.tag, manifest.time,
+               manifest.collections.size(), manifest.points(), manifest.bytes(), took.count());
+  return {};
 }
 
 // Raises the limit of open files as far as it goes. How many clients that allows; 0 if it is too low to serve.
@@ -82,7 +97,8 @@ void log_ready(const storage::Database& database, const std::string& endpoint, c
                storage::durability_name(config.durability), kernels().name, open_ms);
 }
 
-int serve(const Config& config) {
+// `snapshot`: to restore before; empty for none.
+int serve(const Config& config, const std::string& snapshot) {
   std::signal(SIGPIPE, SIG_IGN);
   // Files 0600 and directories 0700, also those that RocksDB makes.
   ::umask(0077);
@@ -96,6 +112,11 @@ int serve(const Config& config) {
   const auto begin = std::chrono::steady_clock::now();
   spdlog::info("starting version={} pid={} data_dir={} threads={} clients_max={}", VS_VERSION, ::getpid(),
                config.data_dir, threads, clients_max);
+  if (!snapshot.empty()) {
+    if (const Status restored = restore(snapshot, config.data_dir); !restored.ok()) {
+      return failed("restore_failed", restored);
+    }
+  }
   auto opened = storage::Database::open(database_options(config, threads));
   if (!opened.ok()) return failed("open_failed", opened.status());
   const std::unique_ptr<storage::Database> database = *std::move(opened);
@@ -149,7 +170,7 @@ int start(const std::vector<std::string>& arguments) {
       break;
   }
   set_up_log(startup->config.log_level);
-  return serve(startup->config);
+  return serve(startup->config, startup->restore);
 }
 
 }  // namespace

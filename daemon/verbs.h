@@ -31,6 +31,9 @@ Status run_check(const Call& call, std::string& json);
 Status run_jobs(const Call& call, std::string& json);
 Status run_cancel(const Call& call, std::string& json);
 
+// verbs_snapshot.cc
+Status run_snapshot(const Call& call, std::string& json);
+
 // verbs_points.cc
 Status start_add(const Call& call, Done done);
 Status start_del(const Call& call, Done done);

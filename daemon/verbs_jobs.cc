@@ -72,13 +72,6 @@ Result<uint64_t> start_rebuild(Service& service, const std::string& kind, const 
   return service.jobs.submit(kind, collection, work);
 }
 
-Status read_flag(const Call& call, std::string_view name, bool& flag) {
-  const protocol::Value* const value = call.option(name);
-  if (value == nullptr) return {};
-  VS_ASSIGN_OR_RETURN(flag, protocol::read_bool(*value, name));
-  return {};
-}
-
 Result<uint64_t> read_job_number(const Call& call) {
   return protocol::read_unsigned(call.request.arguments[0], "the number of a job", 1, UINT64_MAX);
 }
@@ -106,8 +99,8 @@ Status run_compact(const Call& call, std::string& json) {
 
 Status run_check(const Call& call, std::string& json) {
   storage::CheckOptions options;
-  VS_RETURN_IF_ERROR(read_flag(call, "deep", options.deep));
-  VS_RETURN_IF_ERROR(read_flag(call, "repair", options.repair));
+  VS_RETURN_IF_ERROR(call.read_flag("deep", options.deep));
+  VS_RETURN_IF_ERROR(call.read_flag("repair", options.repair));
   VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(call.request.arguments[0], "the collection's name"));
   VS_RETURN_IF_ERROR(protocol::validate_collection_name(name));
   const Status found = call.service.database.find(name).status();

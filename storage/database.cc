@@ -179,6 +179,11 @@ Result<RebuildReport> Database::rebuild(std::string_view name, const RebuildOpti
 void Database::on_compaction_due(std::function<void(const std::string&)> due) {
   impl_->on_compaction_due(std::move(due));
 }
+Result<Snapshot> Database::make_snapshot(const std::string& tag, Progress& progress) {
+  return impl_->make_snapshot(tag, progress);
+}
+Result<std::vector<SnapshotEntry>> Database::snapshots() const { return impl_->snapshots(); }
+Status Database::remove_snapshot(const std::string& tag) { return impl_->remove_snapshot(tag); }
 Status Database::close() { return impl_->close(); }
 
 }  // namespace vs::storage

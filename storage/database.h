@@ -10,6 +10,7 @@
 #include "storage/api.h"
 #include "storage/check.h"
 #include "storage/rebuild.h"
+#include "storage/snapshot.h"
 
 namespace vs::storage {
 
@@ -46,6 +47,10 @@ class Database {
   // `due` is called with the name of a collection whose deleted points are worth a compaction, from a thread of the
   // database that it must not hold up: once for each generation, and again after a while if that stays.
   void on_compaction_due(std::function<void(const std::string&)> due);
+  // Snapshots in the data directory (snapshot.h). One is made at a time; `progress` counts bytes. REQUIRES: `tag` is valid.
+  Result<Snapshot> make_snapshot(const std::string& tag, Progress& progress);
+  Result<std::vector<SnapshotEntry>> snapshots() const;
+  Status remove_snapshot(const std::string& tag);
 
   // Refuses new writes with kShuttingDown, waits for those under way, checkpoints, and closes RocksDB. Idempotent.
   Status close();

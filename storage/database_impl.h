@@ -32,6 +32,11 @@ class Database::Impl {
   Result<CheckReport> check(std::string_view name, const CheckOptions& options, Progress& progress);
   Result<RebuildReport> rebuild(std::string_view name, const RebuildOptions& options, Progress& progress);
   void on_compaction_due(std::function<void(const std::string&)> due);
+  Result<Snapshot> make_snapshot(const std::string& tag, Progress& progress);
+  Result<std::vector<SnapshotEntry>> snapshots() const { return list_snapshots(file_system_, options_.directory); }
+  Status remove_snapshot(const std::string& tag) {
+    return storage::remove_snapshot(file_system_, options_.directory, tag);
+  }
   DatabaseStats stats() const;
   Status close();
 
@@ -67,6 +72,7 @@ class Database::Impl {
 
   std::mutex structure_mutex_;   // one check or rebuild at a time; taken before all others
   std::mutex checkpoint_mutex_;  // one checkpoint at a time
+  std::mutex snapshot_mutex_;    // one snapshot is made at a time
   std::atomic<uint64_t> checkpoints_{0};
   std::mutex maintenance_mutex_;
   std::condition_variable maintenance_changed_;

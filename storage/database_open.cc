@@ -1,6 +1,7 @@
 // Opening a data directory: lock, preflight, RocksDB, recovery of every collection.
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <set>
 
 #include "storage/database_impl.h"
@@ -15,6 +16,18 @@ std::string parent_directory(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+// A snapshot is kept as it is: a vsd that uses it would change it.
+Status refuse_snapshot(FileSystem& file_system, const std::string& directory) {
+  std::error_code error;
+  const auto path = std::filesystem::absolute(directory, error).lexically_normal();
+  const auto folder = (path.has_filename() ? path : path.parent_path()).parent_path();
+  if (error || folder.filename() != kSnapshotsFolder) return {};
+  const auto found = file_system.open(directory + "/" + Manifest::kFileName, Access::kReadOnly);
+  if (!found.ok()) return {};
+  return {Code::kBadArgument, directory + " is a snapshot, which a vsd that uses it would change; start vsd with " +
+                                  "--restore " + directory + " and a data directory of its own, or on a copy"};
+}
+
 // A start needs some room: for RocksDB's manifest and log, and for the operations that it replays.
 Status no_space_at_start(const Status& why) {
   return {Code::kNoSpace,
@@ -24,9 +37,12 @@ Status no_space_at_start(const Status& why) {
 }  // namespace
 
 Status Database::Impl::open_store() {
+  VS_RETURN_IF_ERROR(refuse_snapshot(file_system_, options_.directory));
   VS_RETURN_IF_ERROR(file_system_.create_directories(options_.directory));
   VS_ASSIGN_OR_RETURN(lock_, file_system_.lock(options_.directory + "/LOCK", Access::kReadWrite));
   VS_RETURN_IF_ERROR(preflight(file_system_, options_.store_env, options_.directory));
+  // From here on a copy of a snapshot is what its manifest says no longer.
+  VS_RETURN_IF_ERROR(file_system_.remove_all(options_.directory + "/" + Manifest::kFileName));
   VS_RETURN_IF_ERROR(file_system_.create_directories(options_.directory + "/collections"));
   VS_RETURN_IF_ERROR(file_system_.create_directories(options_.directory + "/rocksdb"));
   // RocksDB syncs what is in its directory, but not that directory's own name.
@@ -48,6 +64,7 @@ Status Database::Impl::open() {
   queue_ = std::make_unique<CommitQueue>(*store_, file_system_, options_, options_.threads);
   VS_RETURN_IF_ERROR(open_collections(last));
   VS_RETURN_IF_ERROR(remove_orphans());
+  VS_RETURN_IF_ERROR(remove_unfinished_snapshots(file_system_, options_.directory));
   Store::Batch batch(*store_);
   batch.put_meta("format_version", kFormatVersion);
   batch.put_meta("open", durability_name(options_.durability));

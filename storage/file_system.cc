@@ -175,6 +175,19 @@ class PosixFileSystem final : public FileSystem {
     return code ? error(code.value(), "remove", path) : Status{};
   }
 
+  Status link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) == 0) return {};
+    const int number = errno;
+    const Status status = error(number, "link", to);
+    const bool cannot = number == EXDEV || number == EPERM || number == EMLINK || number == EOPNOTSUPP;
+    return cannot ? Status{Code::kLimit, status.message()} : status;
+  }
+
+  Status rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) == 0) return {};
+    return error(errno == ENOTEMPTY ? EEXIST : errno, "rename", to);
+  }
+
   Result<std::vector<std::string>> list(const std::string& directory) override {
     std::error_code code;
     std::vector<std::string> names;

@@ -54,6 +54,11 @@ class FileSystem {
   virtual Status create_directories(const std::string& path) = 0;  // mode 0700; fine when it is there
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Status remove_all(const std::string& path) = 0;  // fine when it is not there
+  // Another name for a file. Errors: kExists; kLimit: not between these places (another file system, or one without hard
+  // links), a copy would do.
+  virtual Status link(const std::string& from, const std::string& to) = 0;
+  // Of a file or a directory; durable when both directories are synced. Errors: kExists (a directory that is not empty).
+  virtual Status rename(const std::string& from, const std::string& to) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
   // Of the file system that `path` is on: what this user may still take, and its size.
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;

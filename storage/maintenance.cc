@@ -1,4 +1,4 @@
-// Checkpoints, when they are due, and the last one.
+// Checkpoints, when they are due, and the last one; snapshots.
 #include <spdlog/spdlog.h>
 
 #include "storage/database_impl.h"
@@ -110,6 +110,18 @@ void Database::Impl::maintain() {
     ask_for_compactions();
     lock.lock();
   }
+}
+
+Result<Snapshot> Database::Impl::make_snapshot(const std::string& tag, Progress& progress) {
+  const std::lock_guard<std::mutex> lock(snapshot_mutex_);
+  VS_RETURN_IF_ERROR(queue_->failure());
+  return storage::make_snapshot({.file_system = file_system_,
+                                 .store_env = options_.store_env,
+                                 .store = *store_,
+                                 .commit_mutex = queue_->commit_mutex(),
+                                 .directory = options_.directory,
+                                 .free_space_reserve_bytes = options_.free_space_reserve_bytes},
+                                tag, progress);
 }
 
 Status Database::Impl::close() {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "storage/collection_impl.h"
+#include "storage/restore.h"
 
 namespace vs::storage {
 namespace {
@@ -152,6 +153,35 @@ Status check_no_unknown_collections(FileSystem& file_system, const Store& store,
   return {};
 }
 
+// A snapshot may have been copied here. Copying may have ended halfway, and of a missing log RocksDB would know nothing. Names
+// and sizes say so, without reading it all.
+Status check_copied_whole(FileSystem& file_system, const std::string& directory) {
+  const auto manifest = read_manifest(file_system, directory);
+  if (!manifest.ok()) return manifest.status().code() == Code::kNotFound ? Status{} : manifest.status();
+  for (const Manifest::FileEntry& entry : manifest->files) {
+    const std::string path = directory + "/" + entry.path;
+    const std::string advice = ": the copy of the snapshot is not whole; copy it again, or use vsd --restore";
+    const auto file = file_system.open(path, Access::kReadOnly);
+    if (file.status().code() == Code::kNotFound) return {Code::kCorrupt, path + " is missing" + advice};
+    VS_RETURN_IF_ERROR(file.status());
+    VS_ASSIGN_OR_RETURN(const uint64_t size, (*file)->size());
+    if (size == entry.bytes) continue;
+    return {Code::kCorrupt,
+            path + " has " + std::to_string(size) + " bytes, expected were " + std::to_string(entry.bytes) + advice};
+  }
+  return {};
+}
+
+// Until a restore is complete, all it made has this name.
+Status check_no_restore(FileSystem& file_system, const std::string& directory) {
+  const auto names = file_system.list(directory + "/" + kRestoringFolder);
+  if (names.status().code() == Code::kNotFound) return {};
+  VS_RETURN_IF_ERROR(names.status());
+  return {Code::kCorrupt, "a restore into " + directory + " did not end: " + directory + "/" + kRestoringFolder +
+                              " holds a part of the data. Run it again (vsd --restore SNAPSHOT --data-dir " +
+                              directory + "), or delete " + directory + "/" + kRestoringFolder};
+}
+
 }  // namespace
 
 Result<LastRun> last_run(const Store& store) {
@@ -160,6 +190,8 @@ Result<LastRun> last_run(const Store& store) {
 }
 
 Status preflight(FileSystem& file_system, rocksdb::Env* env, const std::string& directory) {
+  VS_RETURN_IF_ERROR(check_no_restore(file_system, directory));
+  VS_RETURN_IF_ERROR(check_copied_whole(file_system, directory));
   const std::string rocksdb = directory + "/rocksdb";
   VS_ASSIGN_OR_RETURN(const bool exists, Store::exists(rocksdb, env));
   if (!exists) return check_no_files_alone(file_system, directory);

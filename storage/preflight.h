@@ -19,7 +19,7 @@ struct LastRun {
 };
 Result<LastRun> last_run(const Store& store);
 
-// Errors: kCorrupt when the directory is of another format version, when RocksDB is missing or cannot be read, or when
+// Errors: kCorrupt when a restore into the directory or the copying of a snapshot to it did not end, when it is of another format version, when RocksDB is missing or cannot be read, or when
 // acknowledged operations are lost: the mapped files know more than the log. The message says what to do.
 Status preflight(FileSystem& file_system, rocksdb::Env* env, const std::string& directory);
 

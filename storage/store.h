@@ -98,6 +98,20 @@ class Store {
   // Writes what is in memory to table files, so that the next open has nothing to replay.
   Status flush();
 
+  // The files that together hold what was written up to now. None of them is deleted while `hold` lives.
+  struct LiveFile {
+    std::string name;        // in the directory
+    uint64_t bytes = 0;      // the first ones count
+    bool immutable = false;  // a table or blob file: a hard link is as good as a copy
+    std::string contents;    // of a file that is written for the copy; else empty
+  };
+  struct LiveFiles {
+    std::vector<LiveFile> files;
+    std::shared_ptr<void> hold;
+  };
+  // REQUIRES: nothing is written meanwhile. Errors: kIoError, kCorrupt.
+  Result<LiveFiles> live_files() const;
+
  private:
   Store() = default;
   std::unique_ptr<rocksdb::Iterator> iterate(rocksdb::ColumnFamilyHandle* family,

@@ -25,7 +25,7 @@ bool is_mapped(const std::string& path) { return path.ends_with(".dat"); }
 
 std::string_view call_name(Call call) {
   constexpr std::string_view kNames[] = {"open",  "mmap",  "read",   "write",  "fallocate", "ftruncate",
-                                         "msync", "fsync", "rename", "remove", "mkdir"};
+                                         "msync", "fsync", "rename", "remove", "mkdir",     "link"};
   return kNames[static_cast<size_t>(call)];
 }
 
@@ -79,13 +79,36 @@ void SimulatedDisk::Impl::made_directory(const std::string& path) {
   unsynced_[parent(path)].push_back({{{path, Node()}}});
 }
 
-void SimulatedDisk::Impl::renamed(const std::string& from, const std::string& to) {
+void SimulatedDisk::Impl::shared(const std::string& from, const std::string& to) {
   const auto found = names_.find(from);
   VS_CHECK(found != names_.end());
-  const Node node = found->second;
-  names_.erase(found);
-  names_[to] = node;
-  unsynced_[parent(to)].push_back({{{from, std::nullopt}, {to, node}}});
+  names_[to] = found->second;
+  unsynced_[parent(to)].push_back({{{to, found->second}}});
+}
+
+void SimulatedDisk::Impl::renamed(const std::string& from, const std::string& to) {
+  VS_CHECK(names_.contains(from));
+  Change change;
+  std::map<std::string, Node> moved;
+  for (const auto& [name, node] : names_) {
+    if (name != from && !name.starts_with(from + "/")) continue;
+    moved[name] = node;
+    const std::string later = to + name.substr(from.size());
+    change.names.emplace_back(name, std::nullopt);
+    // What was not durable below a directory does not become so when its own name does.
+    if (name == from || durable_names_.contains(name)) change.names.emplace_back(later, node);
+    if (const auto unsynced = unsynced_.extract(name)) {
+      for (Change& inner : unsynced.mapped()) {
+        for (auto& [path, unused] : inner.names) path = to + path.substr(from.size());
+      }
+      unsynced_[later] = std::move(unsynced.mapped());
+    }
+  }
+  for (const auto& [name, node] : moved) {
+    names_.erase(name);
+    names_[to + name.substr(from.size())] = node;
+  }
+  unsynced_[parent(to)].push_back(std::move(change));
 }
 
 void SimulatedDisk::Impl::removed(const std::string& path) {

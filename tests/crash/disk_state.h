@@ -37,8 +37,9 @@ class SimulatedDisk::Impl {
   // After the real call was made.
   void linked(const std::string& path);  // a new file, or one whose path is not known yet
   void made_directory(const std::string& path);
-  void renamed(const std::string& from, const std::string& to);
-  void removed(const std::string& path);  // with everything below
+  void shared(const std::string& from, const std::string& to);   // one file, two names
+  void renamed(const std::string& from, const std::string& to);  // with everything below
+  void removed(const std::string& path);                         // with everything below
   // The first `bytes` of the file are durable; all of them and its size for npos.
   void synced(const std::string& path, size_t bytes);
   void synced_directory(const std::string& path);

@@ -116,6 +116,18 @@ class Files final : public storage::FileSystem {
     disk_.removed(path);
     return {};
   }
+  Status link(const std::string& from, const std::string& to) override {
+    VS_ENTER(disk_, Call::kLink, to);
+    VS_RETURN_IF_ERROR(real_.link(from, to));
+    disk_.shared(from, to);
+    return {};
+  }
+  Status rename(const std::string& from, const std::string& to) override {
+    VS_ENTER(disk_, Call::kRename, from);
+    VS_RETURN_IF_ERROR(real_.rename(from, to));
+    disk_.renamed(from, to);
+    return {};
+  }
   Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
   Result<uint64_t> free_bytes(const std::string& path) override { return real_.free_bytes(path); }
   Result<uint64_t> total_bytes(const std::string& path) override { return real_.total_bytes(path); }

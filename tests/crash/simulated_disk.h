@@ -28,7 +28,21 @@ class Env;
 
 namespace vs::crash {
 
-enum class Call { kOpen, kMap, kRead, kWrite, kAllocate, kTruncate, kMsync, kFsync, kRename, kRemove, kMkdir, kCount };
+enum class Call {
+  kOpen,
+  kMap,
+  kRead,
+  kWrite,
+  kAllocate,
+  kTruncate,
+  kMsync,
+  kFsync,
+  kRename,
+  kRemove,
+  kMkdir,
+  kLink,
+  kCount
+};
 std::string_view call_name(Call call);
 
 struct Snapshot {

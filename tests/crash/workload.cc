@@ -6,6 +6,7 @@
 #include <limits>
 #include <sstream>
 
+#include "storage/restore.h"
 #include "tests/crash/simulated_disk.h"
 
 namespace vs::crash {
@@ -179,6 +180,10 @@ Status Workload::step() {
       database_.reset();
       return closed;
     }
+    case 5: {
+      storage::Progress progress;
+      return database_->make_snapshot("s" + std::to_string(++versions_), progress).status();
+    }
     default:
       return write(names_[static_cast<size_t>(below(static_cast<int>(names_.size())))], 1 + below(40));
   }
@@ -317,6 +322,13 @@ Verdict verify(Database& database, const Oracle& oracle, bool exact) {
     verdict.problem = "collection " + name + ": " + problem;
     return verdict;
   };
+  const auto snapshots = database.snapshots();
+  if (!snapshots.ok()) return failed("(all)", snapshots.status().to_string());
+  for (const storage::SnapshotEntry& snapshot : *snapshots) {
+    storage::Progress progress;
+    const auto whole = storage::verify_snapshot(storage::posix_file_system(), snapshot.path, progress);
+    if (!whole.ok()) return failed("(all)", "a half snapshot has a tag: " + whole.status().to_string());
+  }
   for (const std::string& name : database.names()) {
     if (!oracle.collections.contains(name)) return failed(name, "nobody has it any more");
   }

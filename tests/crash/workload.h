@@ -65,12 +65,13 @@ class Workload {
   const Options options_;
   const Open open_;
   std::mt19937_64 random_;
-  std::unique_ptr<storage::Database> database_;
   std::vector<std::string> names_;
   int names_given_ = 0;
   int versions_ = 0;
   mutable std::mutex mutex_;
   Oracle oracle_;
+  // Goes first: a failure while it closes asks for the oracle.
+  std::unique_ptr<storage::Database> database_;
 };
 
 // A new directory, in a memory file system where there is one.

@@ -140,6 +140,8 @@ class DiskFileSystem final : public FileSystem {
   Status create_directories(const std::string&) override { return unexpected(); }
   Status sync_directory(const std::string&) override { return unexpected(); }
   Status remove_all(const std::string&) override { return unexpected(); }
+  Status link(const std::string&, const std::string&) override { return unexpected(); }
+  Status rename(const std::string&, const std::string&) override { return unexpected(); }
   Result<std::vector<std::string>> list(const std::string&) override { return unexpected(); }
   Result<std::unique_ptr<DirectoryLock>> lock(const std::string&, Access) override { return unexpected(); }
 

@@ -4,6 +4,7 @@ docs/format.md says what lies where in the files.
 """
 
 import hashlib
+import json
 import pathlib
 import random
 import struct
@@ -44,6 +45,26 @@ def run_check(client, name, options=""):
     if job["state"] != "done":
         raise AssertionError(job)
     return job["result"]
+
+
+def make_snapshot(client, tag):
+    """The result of a SNAPSHOT that succeeds."""
+    job = wait_for_job(client, client.ok(f"SNAPSHOT {tag}")["job"])
+    if job["state"] != "done":
+        raise AssertionError(job)
+    return job["result"]
+
+
+def points_of(client, name):
+    """Attributes and vector by id."""
+    found, cursor = {}, ""
+    while cursor is not None:
+        page = client.ok(f"SCAN {name} limit=1000 with=attributes,vector"
+                         + (f" cursor={json.dumps(cursor)}" if cursor else ""))
+        for point in page["points"]:
+            found[point["id"]] = (point["attributes"], point["vector"])
+        cursor = page["cursor"]
+    return found
 
 
 def kinds(result):

@@ -337,6 +337,11 @@ def run_vsd(*arguments, timeout_s=TIMEOUT_S, environment=None):
                           timeout=timeout_s, env=dict(os.environ, **(environment or {})), stdin=subprocess.DEVNULL)
 
 
+def vsd_on(directory, *arguments):
+    """Likewise, of a vsd that would serve that directory."""
+    return run_vsd("--data-dir", directory, "--listen", "127.0.0.1:0", *arguments)
+
+
 def eventually(condition, timeout_s=TIMEOUT_S, what="a condition"):
     """Waits until condition() is true, and returns its value."""
     end = time.monotonic() + timeout_s

@@ -55,10 +55,6 @@ class Server(harness.DaemonTest):
         stats = self.client.ok(f"STATS {self.name}")
         self.assertEqual(stats["checkpoint_lsn"], 3)
 
-    def test_verbs_of_a_later_version_are_unknown(self):
-        for line in ("SNAPSHOT tag",):
-            self.assert_error(line, "unknown_command")
-
 
 class Collections(harness.DaemonTest):
     def test_create_replies_with_the_whole_configuration(self):

@@ -189,8 +189,14 @@ TEST_F(ConfigTest, UnknownFlagNamesTheNearest) {
   EXPECT_TRUE(contains(complaint({"--threads", "1", "--threads", "2"}), "--threads"));
 }
 
-TEST_F(ConfigTest, RestoreIsHonest) {
-  EXPECT_TRUE(contains(complaint({"--restore", "x"}), "this version has no snapshots yet"));
+TEST_F(ConfigTest, Restore) {
+  EXPECT_TRUE(good({}).restore.empty());
+  const Startup startup = good({"--restore", "old/snapshots/monday", "--data-dir=new"});
+  EXPECT_EQ(startup.action, Startup::Action::kServe);
+  EXPECT_EQ(startup.restore, "old/snapshots/monday");
+  EXPECT_EQ(startup.config.data_dir, "new");
+  EXPECT_TRUE(contains(complaint({"--restore", ""}), "path of a snapshot"));
+  EXPECT_TRUE(contains(complaint({"--restore", "x", "--check", "d"}), "--check takes its directory"));
 }
 
 TEST_F(ConfigTest, CheckOfADirectoryReadsNoSettings) {
