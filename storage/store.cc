@@ -108,6 +108,7 @@ rocksdb::DBOptions db_options(rocksdb::Env* env, const Sizes& sizes) {
   rocksdb::DBOptions options;
   if (env != nullptr) options.env = env;
   options.info_log = std::make_shared<LogAdapter>();
+  options.db_host_id.clear();    // tables need not say on which machine they were made
   options.max_open_files = 128;  // of limits::kReservedFileDescriptors
   options.max_background_jobs = 2;
   options.max_total_wal_size = sizes.log_total();
