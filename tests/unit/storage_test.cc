@@ -206,6 +206,33 @@ TEST_F(StorageTest, RebuildsDeletedAndDamagedFiles) {
   }
 }
 
+// Deletes that are durable, and not applied when the checkpoint is taken, are needed by the next start.
+TEST_F(StorageTest, ACheckpointTrimsOnlyWhatItCovers) {
+  ASSERT_TRUE(database_->create("points", {.dim = kDim, .m = 8, .ef_construction = 1000, .seed = 3}).ok());
+  const auto points = find("points");
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(add(*points, "p" + std::to_string(i), test::random_vector(random_, kDim)).ok());
+  // Adds that take long to link, and deletes behind them.
+  constexpr uint64_t kAdds = 1500;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 50; ++i) ids.push_back("p" + std::to_string(i));
+  for (uint64_t i = 0; i < kAdds; ++i) {
+    points->add({"q" + std::to_string(i), test::random_vector(random_, kDim), {}, {}}, [](const Result<AddReply>&) {});
+  }
+  points->remove(ids, [](const Result<DeleteReply>&) {});
+  const uint64_t last = 100 + kAdds + ids.size();
+  while (points->stats().lsn.value < last) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ASSERT_TRUE(database_->checkpoint().ok());
+  ASSERT_LT(points->stats().checkpoint_lsn.value, last - ids.size()) << "nothing was under way";
+
+  const auto copy = open_crashed_copy();
+  ASSERT_NE(copy, nullptr);
+  const auto recovered = *copy->find("points");
+  EXPECT_EQ(recovered->stats().live, 50 + kAdds);
+  const std::set<std::string> found = all_ids(*recovered);
+  for (const std::string& id : ids) EXPECT_FALSE(found.contains(id)) << id;
+}
+
 TEST_F(StorageTest, AcknowledgedDataThatRocksDbLostIsReported) {
   database_.reset();
   const std::string data = directory_.path() + "/data";
