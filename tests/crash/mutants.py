@@ -83,7 +83,7 @@ MUTANTS = [
     ("deletions that the log lost are believed", "storage/recovery.cc",
      "if (context_.clean || !context_.relaxed) return {};", "return {};", NESTED),
     ("lost operations are not noticed", "storage/preflight.cc",
-     "  if (last.relaxed) return {};\n", "  return {};\n", unit("storage_test", "*RocksDbLost*")),
+     "  if (last.relaxed) return {};\n", "  if (last.relaxed || !last.relaxed) return {};\n", unit("storage_test", "*RocksDbLost*")),
     ("the same slot is live twice after an update", "storage/generation.cc",
      "  // one (collection.cc).\n  kill(previous);\n", "", unit("check_test", "*AGoodCollection*:*BesideWriters*")),
     ("a rebuild forgets what was replaced while it read", "storage/rebuild.cc",
