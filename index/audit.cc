@@ -61,6 +61,7 @@ class Auditor {
     graph.search_layer<false>(query, entries, graph.config().ef_construction, 0, slot, s, nullptr);
     std::erase_if(s.results,
                   [&](const Neighbor& n) { return n.slot.value >= reached.size() || !reached[n.slot.value]; });
+    graph.prefer_live(s.results);
     graph.link_from_any(s.results, slot);
   }
 };

@@ -21,6 +21,8 @@ Graph::Graph(const GraphConfig& config, GraphMemory memory, uint32_t slots_max)
       distance_(index_distance(config.metric)),
       nodes_(slots_max),
       live_(slots_max / 64 + 1),
+      dead_(slots_max / 64 + 1),
+      doubtful_(slots_max / 64 + 1),
       entry_(pack({})) {
   VS_CHECK(slots_max <= Geometry::kSlotsMax);
 }
@@ -48,6 +50,8 @@ void Graph::store_link(uint32_t& word, uint32_t value) {
 void Graph::extend(uint32_t slot_count) {
   nodes_.grow(slot_count);
   live_.grow(slot_count / 64 + 1);
+  dead_.grow(slot_count / 64 + 1);
+  doubtful_.grow(slot_count / 64 + 1);
   for (uint32_t i = slot_count_.load(std::memory_order_relaxed); i < slot_count; ++i) {
     const int node_level = geometry().level(Slot{i});
     VS_CHECK(upper_rows_ + static_cast<uint64_t>(node_level) <= kRowMask);
@@ -72,20 +76,39 @@ void Graph::raise_entry(Slot slot) {
 
 void Graph::adopt(Slot slot) { raise_entry(slot); }
 
-void Graph::publish(Slot slot) {
+// The three return what the bit was. acq_rel pairs with itself and with the acquire of test(): whoever sees what the bit
+// is sees what was done before it became that, a reader the row and the links of a live slot, and who publishes a slot
+// that somebody retracts, why.
+bool Graph::set(Bitmap& bitmap, Slot slot) {
   const uint64_t bit = uint64_t{1} << (slot.value % 64);
-  // release: pairs with live(); a reader that sees the bit sees the row and the links. acquire: pairs with retract(); after
-  // it, the caller sees why that was called.
-  if ((live_word(slot).fetch_or(bit, std::memory_order_acq_rel) & bit) == 0) ++live_count_;
+  return (bitmap[slot.value / 64].fetch_or(bit, std::memory_order_acq_rel) & bit) != 0;
+}
+
+bool Graph::clear(Bitmap& bitmap, Slot slot) {
+  const uint64_t bit = uint64_t{1} << (slot.value % 64);
+  return (bitmap[slot.value / 64].fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0;
+}
+
+bool Graph::test(const Bitmap& bitmap, Slot slot) {
+  return (bitmap[slot.value / 64].load(std::memory_order_acquire) >> (slot.value % 64) & 1) != 0;
+}
+
+void Graph::publish(Slot slot) {
+  clear(dead_, slot);  // a repair may bring back what was taken for dead
+  if (!set(live_, slot)) ++live_count_;
 }
 
 void Graph::retract(Slot slot) {
-  const uint64_t bit = uint64_t{1} << (slot.value % 64);
-  if ((live_word(slot).fetch_and(~bit, std::memory_order_release) & bit) != 0) --live_count_;
+  if (clear(live_, slot)) --live_count_;
+  if (!set(dead_, slot)) ++dead_link_events_;  // after the bit: whoever counts this death finds it
 }
 
-bool Graph::live(Slot slot) const {
-  return (live_word(slot).load(std::memory_order_acquire) >> (slot.value % 64) & 1) != 0;  // pairs with publish()
+bool Graph::live(Slot slot) const { return test(live_, slot); }
+
+bool Graph::dead(Slot slot) const { return test(dead_, slot); }
+
+void Graph::lost_link(Slot slot) {
+  if (!test(doubtful_, slot)) set(doubtful_, slot);
 }
 
 }  // namespace vs

@@ -11,7 +11,8 @@
 //   One thread at a time calls extend().
 //
 // A slot's life: extend() makes it exist (no links, not live) → insert() links it (traversed, not returned) → publish()
-// (returned) → retract() (traversed, not returned, for the rest of the generation).
+// (live: returned) → retract() (dead: traversed as long as lists lead to it, not returned, for the rest of the
+// generation). The vacuum takes the dead out of the lists (vacuum.h).
 #pragma once
 
 #include <array>
@@ -92,13 +93,17 @@ class Graph {
   // recovery, scrubbed) and their vectors are written.
   void extend(uint32_t slot_count);
   // Links `slot`, algorithm 1. What links it has already remain, as far as they are good. REQUIRES: extend() covers it;
-  // not called for one slot at the same time.
-  void insert(Slot slot);
+  // not called for one slot at the same time. `trace` is of its search and may be null.
+  void insert(Slot slot, SearchTrace* trace = nullptr);
   // Tells the graph that `slot` is linked already (it was opened from files).
   void adopt(Slot slot);
   void publish(Slot slot);
   void retract(Slot slot);
   bool live(Slot slot) const;
+  bool dead(Slot slot) const;
+  // Rises with every event by which a list may have come to hold a link to a dead slot: a retract(), or an insertion
+  // that linked to one.
+  uint64_t dead_link_events() const { return dead_link_events_.load(std::memory_order_acquire); }
 
   // The `ef` nearest live slots that the graph search finds (algorithms 2 and 5), nearest first. Slots that are not
   // live are traversed, but take no place among the ef. `query` has dim floats, unit length for cosine. `trace` may be
@@ -111,6 +116,7 @@ class Graph {
 
  private:
   friend class Auditor;
+  friend class Vacuum;
 
   struct NearestLast;
   struct SearchScratch;
@@ -121,17 +127,27 @@ class Graph {
   void search_layer(const float* query, std::span<const Neighbor> entries, uint32_t ef, int layer, Slot skip,
                     SearchScratch& scratch, SearchTrace* trace) const;
 
-  std::vector<Neighbor> select_neighbors(std::span<const Neighbor> nearest_first, uint32_t count) const;
+  std::vector<Neighbor> select_neighbors(std::span<const Neighbor> nearest_first, uint32_t count,
+                                         std::vector<Neighbor> kept = {}) const;
+  void prefer_live(std::vector<Neighbor>& nearest_first) const;
   bool add_link(Slot from, int layer, Neighbor to);
   bool replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words);
   Slot last_equal(std::span<const Neighbor> nearest_first, Slot slot) const;
   void link_behind(Slot twin, Slot slot);
-  uint32_t& farthest_link(Slot from) const;
+  void keep_only_ways_in(std::span<const Neighbor> candidates, Slot from, Slot without,
+                         std::vector<Neighbor>& kept) const;
+  bool has_way_in(Slot slot, Slot except) const;
+  void replace_farthest_link(Slot from, Slot to);
   void link_from_any(std::span<const Neighbor> nearest_first, Slot to);
   void raise_entry(Slot slot);
   std::mutex& stripe(Slot slot) { return stripes_[slot.value % stripes_.size()]; }
-  std::atomic<uint64_t>& live_word(Slot slot) { return live_[slot.value / 64]; }
-  const std::atomic<uint64_t>& live_word(Slot slot) const { return live_[slot.value / 64]; }
+  // One bit a slot.
+  using Bitmap = ChunkedArray<std::atomic<uint64_t>>;
+  static bool test(const Bitmap& bitmap, Slot slot);
+  static bool set(Bitmap& bitmap, Slot slot);
+  static bool clear(Bitmap& bitmap, Slot slot);
+  // A list on layer 0 does not lead to `slot` any more: searches may miss it.
+  void lost_link(Slot slot);
 
   // nodes_[slot]: level in the upper bits, first row in `upper` in the lower ones.
   static constexpr int kRowBits = 28;
@@ -141,10 +157,13 @@ class Graph {
   const GraphMemory memory_;
   const DistanceFunction distance_;
   ChunkedArray<uint32_t> nodes_;
-  ChunkedArray<std::atomic<uint64_t>> live_;
+  Bitmap live_;
+  Bitmap dead_;
+  Bitmap doubtful_;  // those of lost_link(), until the vacuum looks
   uint64_t upper_rows_ = 0;
   std::atomic<uint32_t> slot_count_{0};
   std::atomic<uint64_t> live_count_{0};
+  std::atomic<uint64_t> dead_link_events_{0};
   std::atomic<uint64_t> entry_;  // slot in the low half, level + 1 in the high half
   std::mutex top_mutex_;
   std::array<std::mutex, 1024> stripes_;

@@ -142,6 +142,7 @@ Result<std::optional<std::vector<Match>>> CollectionImpl::collect(const Generati
 Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
   VS_RETURN_IF_ERROR(check_request(request));
   VS_ASSIGN_OR_RETURN(const std::vector<float> query, query_of(request));
+  searches_.fetch_add(1, std::memory_order_relaxed);
   const uint32_t wanted = request.k + (request.id ? 1 : 0);
 
   SearchReply reply;

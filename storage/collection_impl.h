@@ -86,6 +86,9 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
     replay_cost_ns_.fetch_add(cost.count(), std::memory_order_relaxed);
   }
 
+  // Searches so far, to tell an idle machine from a busy one.
+  uint64_t searches() const { return searches_.load(std::memory_order_relaxed); }
+
   uint32_t dim() const { return dim_; }
   Metric metric() const { return metric_; }
 
@@ -115,6 +118,7 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   std::atomic<uint64_t> last_lsn_{0};
   std::atomic<uint64_t> audited_lsn_{0};
   std::atomic<int64_t> replay_cost_ns_{0};
+  mutable std::atomic<uint64_t> searches_{0};
   mutable std::mutex info_mutex_;
   CollectionInfo info_;
 };

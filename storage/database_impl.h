@@ -11,6 +11,7 @@
 #include "storage/commit_queue.h"
 #include "storage/database.h"
 #include "storage/preflight.h"
+#include "storage/vacuumer.h"
 
 namespace vs::storage {
 
@@ -78,6 +79,7 @@ class Database::Impl {
   std::condition_variable maintenance_changed_;
   bool closing_ = false;
   std::thread maintenance_;
+  std::unique_ptr<Vacuumer> vacuumer_;
   std::map<CollectionNumber, Clock::time_point> waiting_since_;  // of maintain(): first operation after a checkpoint
   std::function<void(const std::string&)> compaction_due_;       // under maintenance_mutex_
   struct Asked {

@@ -79,6 +79,7 @@ Generation::Generation(Identity identity, const CollectionConfig& config, Files 
   const GraphMemory memory{files_.vectors.data(), reinterpret_cast<uint32_t*>(files_.links0.data()),
                            reinterpret_cast<uint32_t*>(files_.upper.data())};
   graph_ = std::make_unique<Graph>(graph_config, memory, slots_max);
+  vacuum_ = std::make_unique<Vacuum>(*graph_);
 }
 
 Result<std::unique_ptr<Generation>> Generation::create(FileSystem& file_system, const Identity& identity,
@@ -182,8 +183,13 @@ void Generation::adopt_rows() {
   const uint32_t slots = graph_->slot_count();
   for (Slot slot{0}; slot.value < slots; ++slot.value) {
     if (!has_flag(slot, Row::kUnlinked)) graph_->adopt(slot);
-    if (!has_flag(slot, Row::kDead)) graph_->publish(slot);
+    if (has_flag(slot, Row::kDead)) {
+      graph_->retract(slot);
+    } else {
+      graph_->publish(slot);
+    }
   }
+  vacuum_ = std::make_unique<Vacuum>(*graph_);  // what was adopted is no news
 }
 
 void Generation::for_each_row_behind(const std::function<void(const Row&, std::string_view id)>& visit) const {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "index/graph.h"
+#include "index/vacuum.h"
 #include "storage/config.h"
 #include "storage/mapped_file.h"
 
@@ -60,6 +61,8 @@ class Generation {
 
   Graph& graph() { return *graph_; }
   const Graph& graph() const { return *graph_; }
+  // REQUIRES: one thread at a time takes steps.
+  Vacuum& vacuum() { return *vacuum_; }
   const Identity& identity() const { return identity_; }
   const CollectionConfig& config() const { return config_; }
 
@@ -128,6 +131,7 @@ class Generation {
   Files files_;
   const uint32_t slots_max_;
   std::unique_ptr<Graph> graph_;
+  std::unique_ptr<Vacuum> vacuum_;
   // Of appended slots; like the files' capacities, the writer's.
   uint64_t id_bytes_ = 0;
 };

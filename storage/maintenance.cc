@@ -133,6 +133,7 @@ Status Database::Impl::close() {
     maintenance_changed_.notify_all();
   }
   if (maintenance_.joinable()) maintenance_.join();
+  vacuumer_.reset();
   queue_->stop();
   {
     std::lock_guard<std::mutex> commit_lock(queue_->commit_mutex());

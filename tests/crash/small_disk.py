@@ -172,12 +172,18 @@ class Oracle:
         if present:
             raise AssertionError(f"points that nobody wrote: {sorted(present)[:10]}")
         live = self.live()
+        missed = []
         for point in chance.sample(live, min(200, len(live))):
             data = vector_bytes(point, self.states[point][0], self.dim)
             got = client.ok(f"GET {self.name} {point} with=vector")["vector"]
             if struct.pack(f"<{self.dim}f", *got) != data:
                 raise AssertionError(f"{point} has another vector than was sent")
-            matches = client.ok(f"SEARCH {self.name} {vector_text(data)} k=1 ef=200")["matches"]
-            if [match["id"] for match in matches] != [point]:
-                raise AssertionError(f"a search with the vector of {point} gives {matches}")
+            for options in ("ef=200", "exact=true"):
+                matches = client.ok(f"SEARCH {self.name} {vector_text(data)} k=1 {options}")["matches"]
+                if [match["id"] for match in matches] == [point]:
+                    break
+                missed.append((point, options, matches))
+        # Random vectors of many dimensions are hard for a graph: a search may miss one of them.
+        if len(missed) > 3 or any(options.startswith("exact") for _, options, _ in missed):
+            raise AssertionError(f"searches with the vectors of these points gave others: {missed}")
         return len(live)

@@ -7,64 +7,12 @@
 #include <thread>
 
 #include "index/audit.h"
-#include "tests/unit/test_util.h"
+#include "tests/unit/heap_graph.h"
 
 namespace vs {
 namespace {
 
-// A graph over heap memory, filled with seeded vectors.
-class HeapGraph {
- public:
-  HeapGraph(uint32_t dim, uint32_t slots, Metric metric = Metric::kL2, uint32_t m = 8, unsigned seed = 7)
-      : geometry_{.dim = dim, .m = m, .ml = 1 / std::log(static_cast<double>(m)), .seed = seed},
-        vectors_(slots * geometry_.vector_stride() / sizeof(float)),
-        links0_(slots * geometry_.m0()),
-        upper_(upper_rows(slots) * m),
-        graph({geometry_, metric, 100},
-              {reinterpret_cast<const std::byte*>(vectors_.data()), links0_.data(), upper_.data()}, slots) {
-    std::mt19937 random(seed);
-    for (uint32_t i = 0; i < slots; ++i) {
-      std::vector<float> vector = test::random_vector(random, dim);
-      if (metric == Metric::kCosine) normalize(vector);
-      set_vector(i, vector);
-    }
-  }
-
-  void set_vector(uint32_t slot, std::span<const float> vector) {
-    std::copy(vector.begin(), vector.end(), vectors_.begin() + static_cast<ptrdiff_t>(slot * stride()));
-  }
-  size_t stride() const { return geometry_.vector_stride() / sizeof(float); }
-
-  void add(uint32_t first, uint32_t last, unsigned threads = 1) {
-    graph.extend(last);
-    std::atomic<uint32_t> next{first};
-    const auto work = [&] {
-      for (uint32_t i = next++; i < last; i = next++) {
-        graph.insert(Slot{i});
-        graph.publish(Slot{i});
-      }
-    };
-    std::vector<std::thread> all;
-    for (unsigned i = 1; i < threads; ++i) all.emplace_back(work);
-    work();
-    for (std::thread& thread : all) thread.join();
-  }
-
- private:
-  uint64_t upper_rows(uint32_t slots) const {
-    uint64_t rows = 0;
-    for (uint32_t i = 0; i < slots; ++i) rows += static_cast<uint64_t>(geometry_.level(Slot{i}));
-    return std::max<uint64_t>(rows, 1);
-  }
-
-  Geometry geometry_;
-  std::vector<float> vectors_;
-  std::vector<uint32_t> links0_;
-  std::vector<uint32_t> upper_;
-
- public:
-  Graph graph;
-};
+using test::HeapGraph;
 
 double recall(const HeapGraph& g, uint32_t k, uint32_t ef, int queries) {
   std::mt19937 random(99);

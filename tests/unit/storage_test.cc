@@ -377,6 +377,68 @@ TEST_F(StorageTest, ConcurrentWritersReadersAndCheckpoints) {
   EXPECT_EQ(all_ids(*c).size(), c->stats().live);
 }
 
+// SCAN shows links to live points only; so after the vacuum a point has about as many of them as before.
+TEST_F(StorageTest, DeletionsAreRelinkedInTheBackgroundAlsoAfterARestart) {
+  create("points");
+  std::vector<std::vector<float>> vectors;
+  for (int i = 0; i < 800; ++i) {
+    vectors.push_back(test::random_vector(random_, kDim));
+    ASSERT_TRUE(add(*find("points"), std::to_string(i), vectors.back()).ok());
+  }
+  std::vector<std::string> gone;
+  for (int i = 0; i < 760; ++i) gone.push_back(std::to_string(i));
+  ASSERT_EQ(remove(*find("points"), gone)->deleted, 760u);
+  const auto search = [&](int i) {
+    const auto reply = find("points")->search({.vector = vectors[static_cast<size_t>(i)], .k = 40, .ef = 40});
+    EXPECT_EQ(reply->matches.size(), 40u);
+    EXPECT_EQ(reply->matches.front().point.id, std::to_string(i));
+    return reply->distances;
+  };
+  EXPECT_GT(search(770), 200u);
+  reopen();  // before the maintenance thread, which looks once a second, has begun
+  for (int tries = 0; search(770) > 100 && tries < 300; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_LE(search(770), 100u);
+  for (int i = 760; i < 800; ++i) search(i);
+  EXPECT_EQ(find("points")->stats().live, 40u);
+}
+
+// Whatever the share of the deleted, and before any vacuum.
+TEST_F(StorageTest, KLivePointsAreFoundAtAnyShareOfDeleted) {
+  create("points");
+  const int points = 2000;
+  for (int i = 0; i < points; ++i) {
+    ASSERT_TRUE(add(*find("points"), std::to_string(i), test::random_vector(random_, kDim)).ok());
+  }
+  std::vector<std::string> order;
+  for (int i = 0; i < points; ++i) order.push_back(std::to_string(i));
+  std::shuffle(order.begin(), order.end(), random_);
+  for (const uint32_t live : {1000u, 200u, 20u, 2u, 0u}) {
+    std::vector<std::string> gone;
+    while (order.size() > live) {
+      gone.push_back(order.back());
+      order.pop_back();
+    }
+    ASSERT_EQ(remove(*find("points"), gone)->deleted, gone.size());
+    for (const uint32_t k : {1u, 10u, live / 2, live - 1, live, live + 1}) {
+      if (k == 0 || k > limits::kKMax) continue;
+      const auto reply = find("points")->search({.vector = test::random_vector(random_, kDim), .k = k, .ef = 1});
+      ASSERT_TRUE(reply.ok());
+      std::set<std::string> ids;
+      for (const Match& match : reply->matches) ids.insert(match.point.id);
+      EXPECT_EQ(ids.size(), std::min(k, live)) << live << " live, k=" << k;
+    }
+  }
+  // An update is found by its new vector at once.
+  for (int i = 0; i < 100; ++i) {
+    const auto v = test::random_vector(random_, kDim);
+    ASSERT_TRUE(add(*find("points"), "x" + std::to_string(i % 10), v).ok());
+    EXPECT_EQ(ids_of(find("points")->search({.vector = v, .k = 1})),
+              std::vector<std::string>{"x" + std::to_string(i % 10)});
+  }
+}
+
 TEST_F(StorageTest, ScanGivesInsertionOrderAndLinks) {
   const auto c = create("points");
   for (int i = 0; i < 30; ++i) ASSERT_TRUE(add(*c, "p" + std::to_string(i), test::random_vector(random_, kDim)).ok());

@@ -1,0 +1,219 @@
+// A list is read and chosen anew without a lock; then, under its stripe, it is compared with what was read, and the
+// words that led to the dead are overwritten one by one. So a writer waits for a few stores at most, and a reader sees
+// links of which each is valid. Somebody who changed the list meanwhile has the list looked at again.
+#include "index/vacuum.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "index/audit.h"
+#include "index/search_scratch.h"
+
+namespace vs {
+namespace {
+
+// Slots looked at for one list. Where one in a thousand is alive they yield some, and they take about 5 ms. When none is
+// found the links to the dead stay: they are still the way to whatever lives behind them.
+constexpr size_t kLookMax = 16'384;
+
+// All are searched for when one in so many died or is new: so at most that many searches a change.
+constexpr uint64_t kSearchForAllShare = 16;
+
+// Rounds of searching for those that lost a way in. Each has few to do; two points that take the same word from each other
+// in turns would go on for ever.
+constexpr int kFindRoundsMax = 4;
+
+}  // namespace
+
+struct Vacuum::List {
+  std::vector<uint32_t> words;  // as they were read
+  std::vector<Neighbor> kept;   // links to what is not dead
+  std::vector<Neighbor> dead;   // in the order of the words
+};
+
+void Vacuum::step(uint32_t slots) {
+  switch (phase_) {
+    case Phase::kIdle:
+      if (due()) begin();
+      break;
+    case Phase::kClean:
+      clean(slots);
+      break;
+    case Phase::kAudit:
+      relinked_ += relink_unreachable(graph_);
+      relinked_before_ = relinked_;
+      round_ = 0;
+      next_ = Slot{0};
+      phase_ = Phase::kFind;
+      break;
+    case Phase::kFind:
+      find(slots);
+      break;
+  }
+}
+
+void Vacuum::begin() {
+  phase_ = dead_links() != 0 ? Phase::kClean : Phase::kAudit;
+  next_ = Slot{0};
+  events_at_begin_ = graph_.dead_link_events();
+  slots_at_begin_ = graph_.slot_count();
+  if ((changes() - changes_at_search_for_all_) * kSearchForAllShare < graph_.live_count()) return;
+  changes_at_search_for_all_ = changes();
+  for (uint32_t word = 0; word <= slots_at_begin_ / 64; ++word) graph_.doubtful_[word] |= graph_.live_[word];
+}
+
+void Vacuum::clean(uint32_t slots) {
+  const uint32_t count = graph_.slot_count();
+  for (const uint32_t end = next_.value + std::min(slots, count - next_.value); next_.value < end; ++next_.value) {
+    if (!graph_.live(next_) && next_ != graph_.entry().slot) continue;
+    for (int layer = 0; layer <= graph_.level(next_); ++layer) clean(next_, layer);
+  }
+  if (next_.value == count) phase_ = Phase::kAudit;
+}
+
+void Vacuum::find(uint32_t slots) {
+  const uint32_t count = graph_.slot_count();
+  for (; slots > 0 && next_.value < count; --slots, ++next_.value) {
+    while (next_.value % 64 == 0 && next_.value < count && graph_.doubtful_[next_.value / 64].load() == 0) {
+      next_.value += 64;
+    }
+    if (next_.value >= count) break;
+    if (!graph_.live(next_) && !graph_.dead(next_)) continue;  // about to be published
+    // Cleared before the search: who loses a way in from now on is looked for again.
+    if (Graph::clear(graph_.doubtful_, next_) && graph_.live(next_) && !find(next_)) ++relinked_;
+  }
+  if (next_.value < count) return;
+  next_ = Slot{0};
+  if (relinked_ != std::exchange(relinked_before_, relinked_) && ++round_ < kFindRoundsMax) return;
+  phase_ = Phase::kIdle;
+  swept_events_ = events_at_begin_;
+  swept_slots_ = slots_at_begin_;
+  ++sweeps_;
+}
+
+// Reads a list, and if there are dead ones in it, tells them from the living. Returns whether there are.
+bool Vacuum::read(Slot slot, int layer, List& list) const {
+  const float* base = graph_.vector(slot);
+  const uint32_t slot_bound = graph_.slot_count();
+  const auto possible = [&](uint32_t link) {
+    return link != 0 && link <= slot_bound && graph_.level(Slot{link - 1}) >= layer;
+  };
+  list.words.clear();
+  for (const uint32_t& word : graph_.links(slot, layer)) list.words.push_back(Graph::load_link(word));
+  const auto leads_to_dead = [&](uint32_t link) { return possible(link) && graph_.dead(Slot{link - 1}); };
+  if (std::none_of(list.words.begin(), list.words.end(), leads_to_dead)) return false;
+
+  list.kept.clear();
+  list.dead.clear();
+  for (const uint32_t link : list.words) {
+    if (!possible(link)) continue;
+    const Slot target{link - 1};
+    (graph_.dead(target) ? list.dead : list.kept).push_back({graph_.distance(base, target), target});
+  }
+  return !list.dead.empty();
+}
+
+// Leaves the nearest live slots behind the dead ones of the list in scratch.results, nearest first. Returns whether the
+// dead may go: some were found, or there are none. Passes through dead slots only: what lies behind live ones, the live
+// ones lead to. Equal vectors, which are equally far, are one place to all others, as in insertions: else a few hundred of
+// them would crowd out everything else. Within a chain of them some are taken, since one may lie before the base.
+bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) const {
+  const float* base = graph_.vector(slot);
+  const size_t stride = graph_.geometry().vector_stride();
+  const uint32_t slot_bound = graph_.slot_count();
+  const size_t wanted = graph_.geometry().m;
+  const float own_distance = graph_.distance(base, slot);
+  Graph::SearchScratch& s = Graph::scratch();
+  s.visited.start(slot_bound);
+  s.visited.insert(slot);
+  for (const Neighbor& neighbor : list.kept) s.visited.insert(neighbor.slot);
+  for (const Neighbor& neighbor : list.dead) s.visited.insert(neighbor.slot);
+  s.frontier.assign(list.dead.begin(), list.dead.end());
+  std::make_heap(s.frontier.begin(), s.frontier.end(), NearestFirst());
+  s.results.clear();
+
+  size_t looked_at = 0;
+  while (!s.frontier.empty() && looked_at < kLookMax) {
+    std::pop_heap(s.frontier.begin(), s.frontier.end(), NearestFirst());
+    const Neighbor nearest = s.frontier.back();
+    s.frontier.pop_back();
+    if (s.results.size() >= wanted && s.results.front() < nearest) break;
+    s.fresh.clear();
+    for (const uint32_t& word : graph_.links(nearest.slot, layer)) {
+      const uint32_t link = Graph::load_link(word);
+      if (link == 0 || link > slot_bound) continue;
+      const Slot target{link - 1};
+      if (graph_.level(target) < layer || !s.visited.insert(target)) continue;
+      // What is neither is not linked yet.
+      if (graph_.live(target) || graph_.dead(target)) s.fresh.push_back(target);
+    }
+    for (size_t i = 0; i < s.fresh.size(); ++i) {
+      if (i + 1 < s.fresh.size()) prefetch(graph_.vector(s.fresh[i + 1]), stride);
+      const Neighbor found{graph_.distance(base, s.fresh[i]), s.fresh[i]};
+      if (graph_.live(found.slot)) {
+        const auto same = std::count_if(s.results.begin(), s.results.end(),
+                                        [&](const Neighbor& n) { return n.distance == found.distance; });
+        if (static_cast<size_t>(same) >= (found.distance == own_distance ? wanted / 2 : 1)) continue;
+        s.results.push_back(found);
+        std::push_heap(s.results.begin(), s.results.end());
+        if (s.results.size() > wanted) {
+          std::pop_heap(s.results.begin(), s.results.end());
+          s.results.pop_back();
+        }
+      } else {
+        s.frontier.push_back(found);
+        std::push_heap(s.frontier.begin(), s.frontier.end(), NearestFirst());
+      }
+    }
+    looked_at += s.fresh.size();
+  }
+  std::sort_heap(s.results.begin(), s.results.end());
+  return !s.results.empty() || s.frontier.empty();
+}
+
+void Vacuum::clean(Slot slot, int layer) {
+  List list;
+  while (read(slot, layer, list)) {
+    if (!look_behind_dead(slot, layer, list)) return;
+    const size_t kept = list.kept.size();
+    const std::vector<Neighbor> chosen = graph_.select_neighbors(
+        Graph::scratch().results, static_cast<uint32_t>(kept + list.dead.size()), std::move(list.kept));
+
+    const std::span<uint32_t> words = graph_.links(slot, layer);
+    std::unique_lock<std::mutex> lock(graph_.stripe(slot));
+    if (!std::equal(words.begin(), words.end(), list.words.begin(),
+                    [](const uint32_t& word, uint32_t link) { return Graph::load_link(word) == link; })) {
+      continue;
+    }
+    size_t next = kept;
+    size_t dead = 0;
+    for (uint32_t& word : words) {
+      if (dead == list.dead.size() || Graph::load_link(word) != list.dead[dead].slot.value + 1) continue;
+      Graph::store_link(word, next < chosen.size() ? chosen[next++].slot.value + 1 : 0);
+      ++dead;
+    }
+    lock.unlock();
+    ++lists_changed_;
+    // The dead that it led to mostly led to it, too.
+    if (layer == 0) graph_.lost_link(slot);
+    // None of the live should come to lead to a dead entry point; equal vectors link back by their chain only.
+    const float own_distance = graph_.distance(graph_.vector(slot), slot);
+    for (size_t i = kept; i < chosen.size() && graph_.live(slot); ++i) {
+      if (chosen[i].distance == own_distance) continue;
+      graph_.add_link(chosen[i].slot, layer, {chosen[i].distance, slot});
+    }
+    return;
+  }
+}
+
+// Searches for `slot` by its vector and, if that fails, links it. Returns whether it was found.
+bool Vacuum::find(Slot slot) {
+  const std::vector<Neighbor> found = graph_.search(graph_.vector(slot), limits::kEfSearchDefault);
+  const bool itself = std::any_of(found.begin(), found.end(), [&](const Neighbor& n) { return n.slot == slot; });
+  // Equal vectors that fill all places stand for this one.
+  if (itself || found.empty() || found.front().distance == graph_.distance(graph_.vector(slot), slot)) return true;
+  graph_.link_from_any(found, slot);
+  return false;
+}
+
+}  // namespace vs
