@@ -132,6 +132,7 @@ class Graph {
   void prefer_live(std::vector<Neighbor>& nearest_first) const;
   bool add_link(Slot from, int layer, Neighbor to);
   bool replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words);
+  void link(Slot slot, SearchTrace* trace);
   Slot last_equal(std::span<const Neighbor> nearest_first, Slot slot) const;
   void link_behind(Slot twin, Slot slot);
   void keep_only_ways_in(std::span<const Neighbor> candidates, Slot from, Slot without,

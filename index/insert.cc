@@ -18,7 +18,17 @@
 
 namespace vs {
 
+// While a thread is not given the processor, others may link a whole graph: what it has chosen is not near then. So it
+// chooses anew when the graph has grown to more than twice what it was.
 void Graph::insert(Slot slot, SearchTrace* trace) {
+  uint64_t before = 0;
+  do {
+    before = live_count();
+    link(slot, trace);
+  } while (live_count() > 2 * before + 1);
+}
+
+void Graph::link(Slot slot, SearchTrace* trace) {
   const int node_level = level(slot);
   Entry start = entry();
   std::unique_lock<std::mutex> top(top_mutex_, std::defer_lock);

@@ -32,6 +32,7 @@ struct Vacuum::List {
 };
 
 void Vacuum::step(uint32_t slots) {
+  const std::unique_lock<std::mutex> lock = hold();
   switch (phase_) {
     case Phase::kIdle:
       if (due()) begin();
@@ -39,22 +40,21 @@ void Vacuum::step(uint32_t slots) {
     case Phase::kClean:
       clean(slots);
       break;
-    case Phase::kAudit:
-      relinked_ += relink_unreachable(graph_);
-      relinked_before_ = relinked_;
-      round_ = 0;
-      next_ = Slot{0};
-      phase_ = Phase::kFind;
-      break;
     case Phase::kFind:
       find(slots);
+      break;
+    case Phase::kAudit:
+      count_relinked(relink_unreachable(graph_));
+      end();
       break;
   }
 }
 
 void Vacuum::begin() {
-  phase_ = dead_links() != 0 ? Phase::kClean : Phase::kAudit;
+  phase_ = dead_links() != 0 ? Phase::kClean : Phase::kFind;
   next_ = Slot{0};
+  round_ = 0;
+  relinked_before_ = relinked_;
   events_at_begin_ = graph_.dead_link_events();
   slots_at_begin_ = graph_.slot_count();
   if ((changes() - changes_at_search_for_all_) * kSearchForAllShare < graph_.live_count()) return;
@@ -68,7 +68,9 @@ void Vacuum::clean(uint32_t slots) {
     if (!graph_.live(next_) && next_ != graph_.entry().slot) continue;
     for (int layer = 0; layer <= graph_.level(next_); ++layer) clean(next_, layer);
   }
-  if (next_.value == count) phase_ = Phase::kAudit;
+  if (next_.value < count) return;
+  phase_ = Phase::kFind;
+  next_ = Slot{0};
 }
 
 void Vacuum::find(uint32_t slots) {
@@ -80,11 +82,21 @@ void Vacuum::find(uint32_t slots) {
     if (next_.value >= count) break;
     if (!graph_.live(next_) && !graph_.dead(next_)) continue;  // about to be published
     // Cleared before the search: who loses a way in from now on is looked for again.
-    if (Graph::clear(graph_.doubtful_, next_) && graph_.live(next_) && !find(next_)) ++relinked_;
+    if (Graph::clear(graph_.doubtful_, next_) && graph_.live(next_) && !find(next_)) count_relinked(1);
   }
   if (next_.value < count) return;
   next_ = Slot{0};
   if (relinked_ != std::exchange(relinked_before_, relinked_) && ++round_ < kFindRoundsMax) return;
+  phase_ = Phase::kAudit;
+}
+
+void Vacuum::count_relinked(uint64_t slots) {
+  if (slots == 0) return;
+  relinked_ += slots;
+  changed_.store(true, std::memory_order_relaxed);
+}
+
+void Vacuum::end() {
   phase_ = Phase::kIdle;
   swept_events_ = events_at_begin_;
   swept_slots_ = slots_at_begin_;
@@ -121,7 +133,7 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) const {
   const float* base = graph_.vector(slot);
   const size_t stride = graph_.geometry().vector_stride();
   const uint32_t slot_bound = graph_.slot_count();
-  const size_t wanted = graph_.geometry().m;
+  const size_t wanted = graph_.geometry().links_in(layer);
   const float own_distance = graph_.distance(base, slot);
   Graph::SearchScratch& s = Graph::scratch();
   s.visited.start(slot_bound);
@@ -171,13 +183,28 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) const {
   return !s.results.empty() || s.frontier.empty();
 }
 
+// Adds to the links that are kept up to `room` of the slots that look_behind_dead() left: those that the diversity heuristic
+// chooses, and the nearest of the rest (keepPrunedConnections of algorithm 4) until there are m. Without the latter lists
+// become shorter from round to round, and recall falls twice as much.
+std::vector<Neighbor> Vacuum::choose(std::vector<Neighbor> kept, size_t room) const {
+  const std::vector<Neighbor>& found = Graph::scratch().results;
+  const size_t full = kept.size() + room;
+  std::vector<Neighbor> chosen = graph_.select_neighbors(found, static_cast<uint32_t>(full), std::move(kept));
+  for (const Neighbor& candidate : found) {
+    if (chosen.size() >= std::min<size_t>(full, graph_.geometry().m)) break;
+    const bool in_it =
+        std::any_of(chosen.begin(), chosen.end(), [&](const Neighbor& c) { return c.slot == candidate.slot; });
+    if (!in_it) chosen.push_back(candidate);
+  }
+  return chosen;
+}
+
 void Vacuum::clean(Slot slot, int layer) {
   List list;
   while (read(slot, layer, list)) {
     if (!look_behind_dead(slot, layer, list)) return;
     const size_t kept = list.kept.size();
-    const std::vector<Neighbor> chosen = graph_.select_neighbors(
-        Graph::scratch().results, static_cast<uint32_t>(kept + list.dead.size()), std::move(list.kept));
+    const std::vector<Neighbor> chosen = choose(std::move(list.kept), list.dead.size());
 
     const std::span<uint32_t> words = graph_.links(slot, layer);
     std::unique_lock<std::mutex> lock(graph_.stripe(slot));
@@ -194,6 +221,7 @@ void Vacuum::clean(Slot slot, int layer) {
     }
     lock.unlock();
     ++lists_changed_;
+    changed_.store(true, std::memory_order_relaxed);
     // The dead that it led to mostly led to it, too.
     if (layer == 0) graph_.lost_link(slot);
     // None of the live should come to lead to a dead entry point; equal vectors link back by their chain only.

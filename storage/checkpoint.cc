@@ -55,11 +55,13 @@ Status write_down(const StorageContext& context, CollectionImpl& collection, con
 
 Status checkpoint_collection(const StorageContext& context, CollectionImpl& collection) {
   if (collection.dropped()) return {};
+  const std::shared_ptr<Generation> generation = collection.generation();
+  // A start after a clean end looks at no links, so those that the vacuum changed have to be on the disk by then, too.
+  const bool links_changed = generation->vacuum().take_changed();
   {
     std::lock_guard<std::mutex> lock(collection.info_mutex());
-    if (collection.window().mark().lsn <= collection.info().checkpoint_lsn) return {};
+    if (!links_changed && collection.window().mark().lsn <= collection.info().checkpoint_lsn) return {};
   }
-  const std::shared_ptr<Generation> generation = collection.generation();
   const Lsn audited = collection.window().mark().lsn;
   VS_ASSIGN_OR_RETURN(const OnDisk done, bring_to_disk(context, collection, *generation));
   collection.set_audited(audited);

@@ -14,6 +14,9 @@ namespace {
 // What a page of SCAN may carry of vectors and attributes, so that a reply stays near a request's largest size.
 constexpr size_t kScanPageBytes = limits::kLineBytes;
 
+// Looks for the new slots of points that were replaced during the last look.
+constexpr int kTriesForReplaced = 8;
+
 Status check_range(const char* what, uint32_t value, uint32_t max) {
   if (value >= 1 && value <= max) return {};
   return {Code::kBadArgument,
@@ -107,20 +110,23 @@ Result<std::vector<float>> CollectionImpl::query_of(const SearchRequest& request
   return query;
 }
 
-// Turns slots into points. Leaves out the query's own id, what was deleted since, and the older of two slots of one id
+// Turns slots into points. Leaves out the query's own id, what was retracted since, and the farther of two slots of one id
 // (a search beside an update may see both). What a match shows is of the slot's own record, so that it fits the
 // distance. That record goes when the point is replaced and a checkpoint follows: then nothing, to search again, perhaps
 // in another generation.
-Result<std::optional<std::vector<Match>>> CollectionImpl::collect(const Generation& generation,
-                                                                  const std::vector<Neighbor>& neighbors,
-                                                                  const SearchRequest& request) const {
+Result<std::optional<CollectionImpl::Collected>> CollectionImpl::collect(const Generation& generation,
+                                                                         const std::vector<Neighbor>& neighbors,
+                                                                         const SearchRequest& request) const {
   std::unordered_set<std::string_view> seen;
-  std::vector<Match> matches;
+  Collected collected;
   for (const Neighbor& neighbor : neighbors) {
-    if (matches.size() == request.k) break;
+    if (collected.matches.size() == request.k) break;
     const float distance = user_distance(metric_, neighbor.distance);
     if (request.radius && distance > *request.radius) break;
-    if (!generation.graph().live(neighbor.slot)) continue;
+    if (!generation.graph().live(neighbor.slot)) {
+      collected.retracted = true;
+      continue;
+    }
     const std::string_view id = generation.id(neighbor.slot);
     if (request.id && id == *request.id) continue;
     if (!seen.insert(id).second) continue;
@@ -130,13 +136,39 @@ Result<std::optional<std::vector<Match>>> CollectionImpl::collect(const Generati
     if (status.code() == Code::kNotFound) {
       VS_ASSIGN_OR_RETURN(const auto current, store_.find_id(number(), match.point.id));
       if (current == lsn) return Status{Code::kCorrupt, status.message()};
-      if (current || generation.graph().live(neighbor.slot)) return std::optional<std::vector<Match>>{};
+      if (current || generation.graph().live(neighbor.slot)) return std::optional<Collected>{};
+      collected.retracted = true;
       continue;
     }
     VS_RETURN_IF_ERROR(status);
-    matches.push_back(std::move(match));
+    collected.matches.push_back(std::move(match));
   }
-  return std::optional(std::move(matches));
+  return std::optional(std::move(collected));
+}
+
+// One search: the nearest `count` when `exact`, else those of ef=count; with the points that were replaced meanwhile
+// (replacements.h). `found` becomes the number of slots that it found.
+Result<std::optional<CollectionImpl::Collected>> CollectionImpl::search(const Generation& generation,
+                                                                        std::span<const float> query,
+                                                                        const SearchRequest& request, bool exact,
+                                                                        uint32_t count, SearchTrace& trace,
+                                                                        size_t& found) const {
+  const Graph& graph = generation.graph();
+  uint64_t replacements = generation.replacements().count();
+  std::vector<Neighbor> neighbors =
+      exact ? graph.search_exact(query.data(), count, &trace) : graph.search(query.data(), count, &trace);
+  found = neighbors.size();
+  for (int tries = 0;; ++tries) {
+    for (const Slot slot : generation.replacements().since(replacements)) {
+      const Neighbor neighbor{graph.distance(query.data(), slot), slot};
+      const auto place = std::lower_bound(neighbors.begin(), neighbors.end(), neighbor);
+      if (place == neighbors.end() || place->slot != slot) neighbors.insert(place, neighbor);
+    }
+    VS_ASSIGN_OR_RETURN(auto collected, collect(generation, neighbors, request));
+    // What was replaced since has another slot now. Somebody may replace points faster than this loop goes round.
+    if (!collected || !collected->retracted || tries == kTriesForReplaced) return collected;
+    if (generation.replacements().count() == replacements) return collected;
+  }
 }
 
 Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
@@ -153,18 +185,18 @@ Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
     // A generation that was replaced meanwhile does not learn of deletions any more.
     const std::shared_ptr<const Generation> generation = this->generation();
     const Graph& graph = generation->graph();
-    const std::vector<Neighbor> neighbors =
-        reply.exact ? graph.search_exact(query.data(), asked, &trace) : graph.search(query.data(), reply.ef, &trace);
-    VS_ASSIGN_OR_RETURN(auto matches, collect(*generation, neighbors, request));
-    if (!matches) continue;
-    reply.matches = *std::move(matches);
+    size_t found = 0;
+    VS_ASSIGN_OR_RETURN(auto collected,
+                        search(*generation, query, request, reply.exact, reply.exact ? asked : reply.ef, trace, found));
+    if (!collected) continue;
+    reply.matches = std::move(collected->matches);
     // Too few, because links were lost, or points were deleted or replaced meanwhile: whoever asks for k points gets them
     // even then.
     const uint64_t live = graph.live_count();
     const bool enough = request.radius
-                            ? neighbors.size() >= std::min<uint64_t>(wanted, live)
+                            ? found >= std::min<uint64_t>(wanted, live)
                             : reply.matches.size() + (request.id ? 1 : 0) >= std::min<uint64_t>(wanted, live);
-    if (enough || (reply.exact && neighbors.size() < asked)) {
+    if (enough || (reply.exact && found < asked)) {
       if (trace.entry != kNoSlot && graph.live(trace.entry)) reply.entry_point = generation->id(trace.entry);
       break;
     }

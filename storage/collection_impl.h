@@ -96,9 +96,15 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   Status check_request(const SearchRequest& request) const;
   Result<std::vector<float>> query_of(const SearchRequest& request) const;
   Status attach(Point& point, Lsn lsn, With with) const;
-  Result<std::optional<std::vector<Match>>> collect(const Generation& generation,
-                                                    const std::vector<Neighbor>& neighbors,
-                                                    const SearchRequest& request) const;
+  struct Collected {
+    std::vector<Match> matches;
+    bool retracted = false;  // some of the neighbours since the search
+  };
+  Result<std::optional<Collected>> collect(const Generation& generation, const std::vector<Neighbor>& neighbors,
+                                           const SearchRequest& request) const;
+  Result<std::optional<Collected>> search(const Generation& generation, std::span<const float> query,
+                                          const SearchRequest& request, bool exact, uint32_t count, SearchTrace& trace,
+                                          size_t& found) const;
   std::vector<std::vector<std::string>> links_of(const Generation& generation, Slot slot) const;
   Status gone() const;
 

@@ -252,9 +252,10 @@ void Generation::apply(std::optional<Slot> slot, Lsn previous) {
   if (slot) {
     graph_->insert(*slot);
     graph_->publish(*slot);
+    if (previous.value != 0) replacements_.add(*slot);
   }
-  // After the new one, so that a point which is replaced can be found at any moment; a search that saw both drops the old
-  // one (collection.cc).
+  // After the new one, so that a point which is replaced can be found at any moment; a search that saw both returns the
+  // nearer one (collection.cc).
   kill(previous);
 }
 

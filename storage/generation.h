@@ -21,6 +21,7 @@
 #include "index/vacuum.h"
 #include "storage/config.h"
 #include "storage/mapped_file.h"
+#include "storage/replacements.h"
 
 namespace vs::storage {
 
@@ -61,7 +62,8 @@ class Generation {
 
   Graph& graph() { return *graph_; }
   const Graph& graph() const { return *graph_; }
-  // REQUIRES: one thread at a time takes steps.
+  const Replacements& replacements() const { return replacements_; }
+  // REQUIRES: one thread takes the steps.
   Vacuum& vacuum() { return *vacuum_; }
   const Identity& identity() const { return identity_; }
   const CollectionConfig& config() const { return config_; }
@@ -132,6 +134,7 @@ class Generation {
   const uint32_t slots_max_;
   std::unique_ptr<Graph> graph_;
   std::unique_ptr<Vacuum> vacuum_;
+  Replacements replacements_;
   // Of appended slots; like the files' capacities, the writer's.
   uint64_t id_bytes_ = 0;
 };

@@ -84,8 +84,10 @@ class Repair {
 
   Status confirm(const Findings& suspects, Generation& generation, bool repair, CheckReport& report) {
     quiesce();
-    // Between two audits an insertion may leave a node without a way to it; that is no damage, and mended as always.
-    if (!suspects.reach.empty() && collection_.audit_due()) {
+    const std::unique_lock<std::mutex> vacuum_lock = generation.vacuum().hold();
+    // Between two audits an insertion or a vacuum may leave a node without a way to it; that is no damage, and mended as
+    // always.
+    if (!suspects.reach.empty() && (collection_.audit_due() || generation.vacuum().sweeping())) {
       relink_unreachable(generation.graph());
       collection_.set_audited(collection_.last_lsn());
     }

@@ -21,8 +21,7 @@ class Vacuumer {
  public:
   using Collections = std::function<std::vector<std::shared_ptr<CollectionImpl>>()>;
   // `collections` is called from its thread.
-  explicit Vacuumer(Collections collections)
-      : collections_(std::move(collections)), thread_(&Vacuumer::run, this) {}
+  explicit Vacuumer(Collections collections) : collections_(std::move(collections)), thread_(&Vacuumer::run, this) {}
   ~Vacuumer() { stop(); }
   Vacuumer(const Vacuumer&) = delete;
   Vacuumer& operator=(const Vacuumer&) = delete;

@@ -377,6 +377,28 @@ TEST_F(StorageTest, ConcurrentWritersReadersAndCheckpoints) {
   EXPECT_EQ(all_ids(*c).size(), c->stats().live);
 }
 
+// It is there all the time, in an old slot or in a new one.
+TEST_F(StorageTest, ConcurrentUpdatesDoNotHideAPoint) {
+  create("points");
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_TRUE(add(*find("points"), std::to_string(i), test::random_vector(random_, kDim)).ok());
+  }
+  const auto v = test::random_vector(random_, kDim);
+  ASSERT_TRUE(add(*find("points"), "x", v).ok());
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    while (!done) EXPECT_TRUE(add(*find("points"), "x", v).ok());
+  });
+  for (int i = 0; i < 10'000; ++i) {
+    const SearchRequest request{.vector = v, .k = 1, .exact = i % 10 == 0};
+    const auto found = ids_of(find("points")->search(request));
+    EXPECT_EQ(found, std::vector<std::string>{"x"});
+    if (HasFailure()) break;
+  }
+  done = true;
+  writer.join();
+}
+
 // SCAN shows links to live points only; so after the vacuum a point has about as many of them as before.
 TEST_F(StorageTest, DeletionsAreRelinkedInTheBackgroundAlsoAfterARestart) {
   create("points");
