@@ -180,10 +180,8 @@ Status Workload::step() {
       database_.reset();
       return closed;
     }
-    case 5: {
-      storage::Progress progress;
-      return database_->make_snapshot("s" + std::to_string(++versions_), progress).status();
-    }
+    case 5:
+      return make_snapshot();
     default:
       return write(names_[static_cast<size_t>(below(static_cast<int>(names_.size())))], 1 + below(40));
   }
@@ -214,6 +212,15 @@ Status Workload::drop() {
   VS_RETURN_IF_ERROR(database_->drop(name));
   std::lock_guard<std::mutex> lock(mutex_);
   oracle_.collections.erase(name);
+  return {};
+}
+
+Status Workload::make_snapshot() {
+  const std::string tag = "s" + std::to_string(++versions_);
+  storage::Progress progress;
+  VS_RETURN_IF_ERROR(database_->make_snapshot(tag, progress).status());
+  std::lock_guard<std::mutex> lock(mutex_);
+  oracle_.snapshots.insert(tag);
   return {};
 }
 
@@ -262,9 +269,10 @@ Status Workload::write(const std::string& name, int requests) {
   return answered.ok() ? interlude : answered;
 }
 
-// A line each: "collection NAME CREATED DROP_SENT ACKNOWLEDGED"; "operation"; "id VERSION", 0 for a delete.
+// A line each: "collection NAME CREATED DROP_SENT ACKNOWLEDGED"; "operation"; "id VERSION", 0 for a delete; "snapshot TAG".
 std::string to_text(const Oracle& oracle) {
   std::ostringstream out;
+  for (const std::string& tag : oracle.snapshots) out << "snapshot " << tag << '\n';
   for (const auto& [name, history] : oracle.collections) {
     out << "collection " << name << ' ' << history.created << ' ' << history.drop_sent << ' ' << history.acknowledged
         << '\n';
@@ -281,7 +289,10 @@ Oracle oracle_from(const std::string& text) {
   History* history = nullptr;
   std::istringstream in(text);
   for (std::string word; in >> word;) {
-    if (word == "collection") {
+    if (word == "snapshot") {
+      in >> word;
+      oracle.snapshots.insert(word);
+    } else if (word == "collection") {
       in >> word;
       history = &oracle.collections[word];
       in >> history->created >> history->drop_sent >> history->acknowledged;
@@ -324,11 +335,14 @@ Verdict verify(Database& database, const Oracle& oracle, bool exact) {
   };
   const auto snapshots = database.snapshots();
   if (!snapshots.ok()) return failed("(all)", snapshots.status().to_string());
+  std::set<std::string> acknowledged = oracle.snapshots;
   for (const storage::SnapshotEntry& snapshot : *snapshots) {
+    acknowledged.erase(snapshot.tag);
     storage::Progress progress;
     const auto whole = storage::verify_snapshot(storage::posix_file_system(), snapshot.path, progress);
     if (!whole.ok()) return failed("(all)", "a half snapshot has a tag: " + whole.status().to_string());
   }
+  if (!acknowledged.empty()) return failed("(all)", "the snapshot " + *acknowledged.begin() + " is gone");
   for (const std::string& name : database.names()) {
     if (!oracle.collections.contains(name)) return failed(name, "nobody has it any more");
   }

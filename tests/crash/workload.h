@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct History {
 
 struct Oracle {
   std::map<std::string, History> collections;  // by name; no name is used twice
+  std::set<std::string> snapshots;             // that were acknowledged
 };
 // For another process.
 std::string to_text(const Oracle& oracle);
@@ -58,6 +60,7 @@ class Workload {
   Status step();
   Status create();
   Status drop();
+  Status make_snapshot();
   Status write(const std::string& name, int requests);
   void answered(const std::string& name, size_t number, const Status& status);
   int below(int n) { return std::uniform_int_distribution<int>(0, n - 1)(random_); }
