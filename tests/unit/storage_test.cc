@@ -389,7 +389,7 @@ TEST_F(StorageTest, ConcurrentUpdatesDoNotHideAPoint) {
   std::thread writer([&] {
     while (!done) EXPECT_TRUE(add(*find("points"), "x", v).ok());
   });
-  for (int i = 0; i < 10'000; ++i) {
+  for (int i = 0; i < 4'000; ++i) {
     const SearchRequest request{.vector = v, .k = 1, .exact = i % 10 == 0};
     const auto found = ids_of(find("points")->search(request));
     EXPECT_EQ(found, std::vector<std::string>{"x"});
