@@ -110,6 +110,7 @@ struct PrivateDaemon::State {
                                       // Nothing of it has to survive.
                                       "--durability", "none", "--free-space-reserve-mb", "0", "--log-level", "error"};
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     std::vector<char*> environment = environment_without_settings();
@@ -129,7 +130,7 @@ struct PrivateDaemon::State {
       static_cast<void>(!::write(STDERR_FILENO, why.data(), why.size()));
       ::_exit(1);
     }
-    const Status status = child < 0 ? failed("cannot start a process") : Status();
+    Status status = child < 0 ? failed("cannot start a process") : Status();
     ::close(output);
     return status;
   }

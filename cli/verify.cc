@@ -111,7 +111,9 @@ class Verification {
     uint64_t seen = 0;
     ordered_json cursor = "";
     while (cursor.is_string()) {
-      const std::string at = cursor == "" ? "" : " cursor=" + protocol::quote_word(cursor.get<std::string>());
+      const std::string at = cursor.get_ref<const std::string&>().empty()
+                                 ? ""
+                                 : " cursor=" + protocol::quote_word(cursor.get<std::string>());
       const auto page = ask("SCAN " + name + " limit=" + std::to_string(limits::kScanLimitMax) + at);
       if (!page) return false;
       for (const ordered_json& point : page->value("points", ordered_json::array())) {

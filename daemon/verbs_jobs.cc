@@ -103,7 +103,7 @@ Status run_check(const Call& call, std::string& json) {
   VS_RETURN_IF_ERROR(call.read_flag("repair", options.repair));
   VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(call.request.arguments[0], "the collection's name"));
   VS_RETURN_IF_ERROR(protocol::validate_collection_name(name));
-  const Status found = call.service.database.find(name).status();
+  Status found = call.service.database.find(name).status();
   // One that could not be opened is checked, too: the report says why, and the repair may mend it.
   if (!found.ok() && found.code() != Code::kCorrupt) return found;
 

@@ -12,8 +12,9 @@
 namespace vs {
 namespace {
 
-// Slots looked at for one list. Where one in a thousand is alive they yield some, and they take about 5 ms. When none is
-// found the links to the dead stay: they are still the way to whatever lives behind them.
+// Slots looked at for one list: where one in a thousand is alive they yield some. As many vectors of 784 dimensions from
+// memory take about 6 ms. When none is found the links to the dead stay: they are still the way to whatever lives behind
+// them.
 constexpr size_t kLookMax = 16'384;
 
 // All are searched for when one in so many died or is new: so at most that many searches a change.

@@ -5,12 +5,12 @@
 // their ways in and drop out of all traversals; their own lists are left as they are, for those who are on them. The
 // entry point is treated like a live slot, whatever it is.
 //
-// Then each live slot that lost a way in is searched for by its own vector. If it is not found, it is linked from the nearest one that was and has room, in place of somebody else's link if
-// there is none; so this is done again, a few times, for those that lost a way in by it. (Not only the death of neighbours
-// makes points be missed: of a graph just built, 1 to 2 in a thousand are, because the lists around them turned to
-// nearer ones.) Now and then all are searched for, since changes far away turn some searches aside, too: of 10,000 points,
-// half of which were new, 0 to 4 were missed without that, and none with it. In the end, what no way leads to is relinked
-// (audit.h).
+// Then each live slot that lost a way in is searched for by its own vector. If it is not found, it is linked from the
+// nearest one that was and has room, in place of somebody else's link if there is none; so this is done again, a few
+// times, for those that lost a way in by it. (Not only the death of neighbours makes points be missed: of a graph just
+// built, 1 to 3 in a thousand are, because the lists around them turned to nearer ones.) Now and then all are searched
+// for, since changes far away turn some searches aside, too: of 10,000 points, half of which were new, 0 to 4 were
+// missed without that, and none with it. In the end, what no way leads to is relinked (audit.h).
 //
 // There is nothing to keep but a position: what lists hold says what is left to do, in a sweep that was interrupted by
 // the end of the process as well. Only which slots lost a way in is forgotten then.

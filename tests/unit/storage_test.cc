@@ -378,7 +378,7 @@ TEST_F(StorageTest, ConcurrentWritersReadersAndCheckpoints) {
 }
 
 // It is there all the time, in an old slot or in a new one.
-TEST_F(StorageTest, ConcurrentUpdatesDoNotHideAPoint) {
+TEST_F(StorageTest, UpdatesDoNotHideAPoint) {
   create("points");
   for (int i = 0; i < 500; ++i) {
     ASSERT_TRUE(add(*find("points"), std::to_string(i), test::random_vector(random_, kDim)).ok());
