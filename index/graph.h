@@ -98,10 +98,6 @@ class Graph {
   // Tells the graph that `slot` is linked already (it was opened from files).
   void adopt(Slot slot);
   void publish(Slot slot);
-  // `to`, which replaces `from` and has the same vector, takes its place in the lists of its neighbours. Without it the
-  // way to the new one leads through the old one, and a point that is written again and again ends in a chain of dead ones.
-  // REQUIRES: both are linked and live.
-  void take_over(Slot from, Slot to);
   void retract(Slot slot);
   bool live(Slot slot) const;
   bool dead(Slot slot) const;

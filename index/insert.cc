@@ -124,25 +124,6 @@ void Graph::link_behind(Slot twin, Slot slot) {
   }
 }
 
-void Graph::take_over(Slot from, Slot to) {
-  const uint32_t slot_bound = slot_count();
-  const auto replace = [&](Slot neighbor, uint32_t value) {
-    std::lock_guard<std::mutex> lock(stripe(neighbor));
-    uint32_t* old_link = nullptr;
-    for (uint32_t& word : links(neighbor, 0)) {
-      const uint32_t link = load_link(word);
-      if (link != 0 && link == value) return;
-      if (link == from.value + 1) old_link = &word;
-    }
-    if (old_link != nullptr) store_link(*old_link, value);
-  };
-  for (const uint32_t& word : links(from, 0)) {
-    const uint32_t link = load_link(word);
-    if (link != 0 && link <= slot_bound && link != to.value + 1) replace(Slot{link - 1}, to.value + 1);
-  }
-  replace(to, 0);
-}
-
 // Keeps a candidate when it is nearer to the base than to every one kept before: links in several directions instead of
 // into one cluster. Equal vectors tie in this comparison; they get half of the places at most, or a list would soon
 // hold nothing else and the equal ones would be an island. What is in `kept` at the beginning stays.

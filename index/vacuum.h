@@ -35,7 +35,8 @@ class Vacuum {
   std::unique_lock<std::mutex> hold() { return std::unique_lock<std::mutex>(mutex_); }
   // REQUIRES for the rest: the thread that takes the steps, or one that holds it.
   bool sweeping() const { return phase_ != Phase::kIdle; }
-  // How often since the last full sweep began a list may have come to hold a link to a dead slot. 0: none does.
+  // How often since the last full sweep began a list may have come to hold a link to a dead slot. 0: none does, but
+  // those kept as the way to what lies far behind.
   uint64_t dead_links() const { return graph_.dead_link_events() - swept_events_; }
   // Whether anything died or was inserted since the last full sweep began.
   bool due() const { return sweeping() || dead_links() != 0 || graph_.slot_count() != swept_slots_; }

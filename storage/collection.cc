@@ -147,17 +147,16 @@ Result<std::optional<CollectionImpl::Collected>> CollectionImpl::collect(const G
 }
 
 // One search: the nearest `count` when `exact`, else those of ef=count; with the points that were replaced meanwhile
-// (replacements.h). `found` becomes the number of slots that it found.
+// (replacements.h).
 Result<std::optional<CollectionImpl::Collected>> CollectionImpl::search(const Generation& generation,
                                                                         std::span<const float> query,
                                                                         const SearchRequest& request, bool exact,
-                                                                        uint32_t count, SearchTrace& trace,
-                                                                        size_t& found) const {
+                                                                        uint32_t count, SearchTrace& trace) const {
   const Graph& graph = generation.graph();
   uint64_t replacements = generation.replacements().count();
   std::vector<Neighbor> neighbors =
       exact ? graph.search_exact(query.data(), count, &trace) : graph.search(query.data(), count, &trace);
-  found = neighbors.size();
+  const size_t found = neighbors.size();
   for (int tries = 0;; ++tries) {
     for (const Slot slot : generation.replacements().since(replacements)) {
       const Neighbor neighbor{graph.distance(query.data(), slot), slot};
@@ -165,6 +164,7 @@ Result<std::optional<CollectionImpl::Collected>> CollectionImpl::search(const Ge
       if (place == neighbors.end() || place->slot != slot) neighbors.insert(place, neighbor);
     }
     VS_ASSIGN_OR_RETURN(auto collected, collect(generation, neighbors, request));
+    if (collected) collected->found = found;
     // What was replaced since has another slot now. Somebody may replace points faster than this loop goes round.
     if (!collected || !collected->retracted || tries == kTriesForReplaced) return collected;
     if (generation.replacements().count() == replacements) return collected;
@@ -185,18 +185,17 @@ Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
     // A generation that was replaced meanwhile does not learn of deletions any more.
     const std::shared_ptr<const Generation> generation = this->generation();
     const Graph& graph = generation->graph();
-    size_t found = 0;
     VS_ASSIGN_OR_RETURN(auto collected,
-                        search(*generation, query, request, reply.exact, reply.exact ? asked : reply.ef, trace, found));
+                        search(*generation, query, request, reply.exact, reply.exact ? asked : reply.ef, trace));
     if (!collected) continue;
     reply.matches = std::move(collected->matches);
     // Too few, because links were lost, or points were deleted or replaced meanwhile: whoever asks for k points gets them
     // even then.
     const uint64_t live = graph.live_count();
     const bool enough = request.radius
-                            ? found >= std::min<uint64_t>(wanted, live)
+                            ? collected->found >= std::min<uint64_t>(wanted, live)
                             : reply.matches.size() + (request.id ? 1 : 0) >= std::min<uint64_t>(wanted, live);
-    if (enough || (reply.exact && found < asked)) {
+    if (enough || (reply.exact && collected->found < asked)) {
       if (trace.entry != kNoSlot && graph.live(trace.entry)) reply.entry_point = generation->id(trace.entry);
       break;
     }

@@ -99,12 +99,13 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   struct Collected {
     std::vector<Match> matches;
     bool retracted = false;  // some of the neighbours since the search
+    size_t found = 0;        // slots, by the search
   };
   Result<std::optional<Collected>> collect(const Generation& generation, const std::vector<Neighbor>& neighbors,
                                            const SearchRequest& request) const;
   Result<std::optional<Collected>> search(const Generation& generation, std::span<const float> query,
-                                          const SearchRequest& request, bool exact, uint32_t count, SearchTrace& trace,
-                                          size_t& found) const;
+                                          const SearchRequest& request, bool exact, uint32_t count,
+                                          SearchTrace& trace) const;
   std::vector<std::vector<std::string>> links_of(const Generation& generation, Slot slot) const;
   Status gone() const;
 
@@ -162,7 +163,7 @@ Result<RebuildReport> rebuild_collection(const StorageContext& context, Collecti
                                          Progress& progress);
 
 // checkpoint.cc: brings a collection's mapped files to the disk, writes that down, and trims the log. A collection
-// without new operations is left alone. One at a time for each collection. Errors: kNoSpace, kReadOnly: the old
+// without new operations and without links that the vacuum changed is left alone. One at a time for each collection. Errors: kNoSpace, kReadOnly: the old
 // checkpoint stands; kIoError: fatal.
 Status checkpoint_collection(const StorageContext& context, CollectionImpl& collection);
 // The same for the next generation, which serves when this returns. `stall` is set to how long writes waited. Errors:

@@ -254,9 +254,6 @@ void Generation::apply(std::optional<Slot> slot, Lsn previous) {
     graph_->publish(*slot);
     if (previous.value != 0) replacements_.add(*slot);
   }
-  if (const auto old = find(previous); slot && old && std::ranges::equal(vector(*slot), vector(*old))) {
-    graph_->take_over(*old, *slot);
-  }
   // After the new one, so that a point which is replaced can be found at any moment; a search that saw both returns the
   // nearer one (collection.cc).
   kill(previous);

@@ -241,34 +241,6 @@ TEST(Vacuum, ManyReplacementsByTheSameVector) {
   expect_all_found(g.graph);
 }
 
-// What the storage does when a point is written again with the same vector: no chain of dead slots grows, vacuum or not.
-TEST(Vacuum, ATakeOverLeavesNoWayThroughTheDead) {
-  HeapGraph g(8, 3000);
-  g.add(0, 500);
-  const std::vector<float> same(8, 0.5f);
-  const auto distances = [&] {
-    SearchTrace trace;
-    g.graph.search(same.data(), 64, &trace);
-    return trace.distances;
-  };
-  uint64_t in_the_beginning = 0;
-  for (uint32_t i = 500; i < 3000; ++i) {
-    g.set_vector(i, same);
-    g.add(i, i + 1);
-    if (i > 500) {
-      g.graph.take_over(Slot{i - 1}, Slot{i});
-      g.graph.retract(Slot{i - 1});
-    }
-    const auto found = g.graph.search(same.data(), 64);
-    ASSERT_FALSE(found.empty());
-    ASSERT_EQ(found.front().slot, Slot{i});
-    if (i == 510) in_the_beginning = distances();
-  }
-  EXPECT_LE(distances(), 2 * in_the_beginning);
-  expect_valid(g.graph);
-  EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
-}
-
 // 1,000 equal vectors against as many others: counted distances of insertions and searches, of them and of all others.
 TEST(Vacuum, EqualVectorsCostNoMoreThanOthers) {
   const auto graph_with = [](bool equal, SearchTrace& building) {
