@@ -1,5 +1,6 @@
 """vsctl against a peer that is silent, answers nonsense or goes away, and vsctl that is stopped by Ctrl-C."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -48,7 +49,7 @@ class Peer:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
-        with connection, connection.makefile("rwb") as stream:
+        with connection, connection.makefile("rwb") as stream, contextlib.suppress(OSError):
             try:
                 for raw in stream:
                     line = raw.decode().rstrip("\n")
@@ -57,8 +58,12 @@ class Peer:
                     if reply is not None:
                         stream.write(reply.encode() + b"\n")
                         stream.flush()
-            except (harness.Closed, OSError):
-                pass
+            except harness.Closed:
+                # A close with unread requests would reset the connection, and the kernel would then drop replies that the
+                # client has not read.
+                connection.shutdown(socket.SHUT_WR)
+                while stream.read1():
+                    pass
 
     def start(self, *arguments, stderr=subprocess.PIPE):
         command = [harness.program("VSCTL", "vsctl"), "--server", self.server, *map(str, arguments)]
