@@ -95,7 +95,9 @@ bool Graph::test(const Bitmap& bitmap, Slot slot) {
 
 void Graph::publish(Slot slot) {
   clear(dead_, slot);  // a repair may bring back what was taken for dead
-  if (!set(live_, slot)) ++live_count_;
+  if (set(live_, slot)) return;
+  ++live_count_;
+  ++publications_;  // after the bit, as in retract()
 }
 
 void Graph::retract(Slot slot) {

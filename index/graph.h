@@ -105,6 +105,9 @@ class Graph {
   // that linked to one.
   uint64_t dead_link_events() const { return dead_link_events_.load(std::memory_order_acquire); }
 
+  // How many slots became live since the beginning, those that died since included.
+  uint64_t publications() const { return publications_.load(std::memory_order_acquire); }
+
   // The `ef` nearest live slots that the graph search finds (algorithms 2 and 5), nearest first. Slots that are not
   // live are traversed, but take no place among the ef. `query` has dim floats, unit length for cosine. `trace` may be
   // null.
@@ -133,11 +136,13 @@ class Graph {
   bool add_link(Slot from, int layer, Neighbor to);
   bool replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words);
   void link(Slot slot, SearchTrace* trace);
+  bool same_vector(Slot a, Slot b) const;
   Slot last_equal(std::span<const Neighbor> nearest_first, Slot slot) const;
   void link_behind(Slot twin, Slot slot);
   void keep_only_ways_in(std::span<const Neighbor> candidates, Slot from, Slot without,
                          std::vector<Neighbor>& kept) const;
   bool has_way_in(Slot slot, Slot except) const;
+  void lead_to(Slot from, Slot to);
   void replace_farthest_link(Slot from, Slot to);
   void link_from_any(std::span<const Neighbor> nearest_first, Slot to);
   void raise_entry(Slot slot);
@@ -165,6 +170,7 @@ class Graph {
   std::atomic<uint32_t> slot_count_{0};
   std::atomic<uint64_t> live_count_{0};
   std::atomic<uint64_t> dead_link_events_{0};
+  std::atomic<uint64_t> publications_{0};
   std::atomic<uint64_t> entry_;  // slot in the low half, level + 1 in the high half
   std::mutex top_mutex_;
   std::array<std::mutex, 1024> stripes_;

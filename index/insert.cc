@@ -48,11 +48,14 @@ void Graph::link(Slot slot, SearchTrace* trace) {
   for (int layer = start.level; layer > node_level; --layer) nearest = descend(query, nearest, layer, trace);
 
   SearchScratch& s = scratch();
+  // A start that is skipped leads nowhere. (A first slot, or one that rose to the top, may be linked anew.)
+  const Slot skip = start.slot == slot ? kNoSlot : slot;
   std::array<std::vector<Neighbor>, limits::kLayerMax + 1> chosen;
   std::vector<Neighbor> entries = {nearest, first};
   const int top_layer = std::min(node_level, start.level);
   for (int layer = top_layer; layer >= 0; --layer) {
-    search_layer<false>(query, entries, config_.ef_construction, layer, slot, s, trace);
+    search_layer<false>(query, entries, config_.ef_construction, layer, skip, s, trace);
+    std::erase_if(s.results, [slot](const Neighbor& n) { return n.slot == slot; });
     if (!s.results.empty()) entries.assign(s.results.begin(), s.results.end());
     entries.push_back(first);
     prefer_live(s.results);
@@ -85,43 +88,59 @@ void Graph::prefer_live(std::vector<Neighbor>& nearest_first) const {
   if (dead_begin - nearest_first.begin() >= geometry().m) nearest_first.erase(dead_begin, nearest_first.end());
 }
 
+bool Graph::same_vector(Slot a, Slot b) const {
+  return std::memcmp(vector(a), vector(b), geometry().dim * sizeof(float)) == 0;
+}
+
 // The last of the slots at the head of `nearest_first` whose vectors equal that of `slot`; kNoSlot if there is none.
 Slot Graph::last_equal(std::span<const Neighbor> nearest_first, Slot slot) const {
   Slot last = kNoSlot;
   for (const Neighbor& neighbor : nearest_first) {
-    if (std::memcmp(vector(neighbor.slot), vector(slot), geometry().dim * sizeof(float)) != 0) break;
+    if (!same_vector(neighbor.slot, slot)) break;
     last = neighbor.slot;
   }
   return last;
 }
 
 // Equal vectors form a chain on layer 0: to all other nodes they are one, so a list holds one of them, and each leads
-// to the next. `slot` becomes the next of `twin` and leads to the one that was. The link from twin has the smallest
-// distance there is (not under Metric::kDot, where the audit has to help), so pruning keeps it.
+// to the next. `slot` becomes the next of `twin`, and before that leads to the one that was. The link from twin has the
+// smallest distance there is (not under Metric::kDot, where the audit has to help), so pruning keeps it.
 void Graph::link_behind(Slot twin, Slot slot) {
-  std::lock_guard<std::mutex> lock(stripe(twin));
-  const uint32_t slot_bound = slot_count();
-  uint32_t* place = nullptr;
-  for (uint32_t& word : links(twin, 0)) {
-    const uint32_t link = load_link(word);
-    if (link == 0 || link > slot_bound) {
-      if (place == nullptr) place = &word;
-    } else if (link == slot.value + 1) {
-      return;  // recovery links an old slot anew
-    } else if (last_equal(std::array{Neighbor{0, Slot{link - 1}}}, slot) != kNoSlot) {
-      // Nobody knows `slot` yet: its own list needs no lock. Its last word gives way when it is full.
-      const std::span<uint32_t> own = links(slot, 0);
-      store_link(own.back(), link);
-      if (dead(Slot{link - 1})) ++dead_link_events_;
-      place = &word;
-      break;
+  const std::span<uint32_t> words = links(twin, 0);
+  const auto next_of_twin = [&] {
+    const uint32_t slot_bound = slot_count();
+    return std::find_if(words.begin(), words.end(), [&](const uint32_t& word) {
+      const uint32_t link = load_link(word);
+      return link != 0 && link <= slot_bound && same_vector(Slot{link - 1}, slot);
+    });
+  };
+  for (;;) {
+    const auto seen = next_of_twin();
+    const uint32_t next = seen == words.end() ? 0 : load_link(*seen);
+    if (next == slot.value + 1) return;  // it is linked anew
+    if (next != 0) {
+      std::lock_guard<std::mutex> lock(stripe(slot));
+      lead_to(slot, Slot{next - 1});
     }
+    std::lock_guard<std::mutex> lock(stripe(twin));
+    const auto place = next_of_twin();
+    if ((place == words.end() ? 0 : load_link(*place)) != next) continue;  // another one came between
+    if (next == 0) {
+      lead_to(twin, slot);
+    } else {
+      store_link(*place, slot.value + 1);
+    }
+    return;
   }
-  if (place == nullptr) {
-    replace_farthest_link(twin, slot);
-  } else {
-    store_link(*place, slot.value + 1);
-  }
+}
+
+// Links to `to` on layer 0 whatever `from` has there, if it does not yet. REQUIRES: the stripe of `from` is held.
+void Graph::lead_to(Slot from, Slot to) {
+  const std::span<uint32_t> words = links(from, 0);
+  const auto leads_there = [&](const uint32_t& word) { return load_link(word) == to.value + 1; };
+  if (std::any_of(words.begin(), words.end(), leads_there)) return;
+  replace_farthest_link(from, to);
+  if (dead(to)) ++dead_link_events_;
 }
 
 // Keeps a candidate when it is nearer to the base than to every one kept before: links in several directions instead of

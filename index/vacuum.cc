@@ -57,16 +57,20 @@ void Vacuum::begin() {
   round_ = 0;
   relinked_before_ = relinked_;
   events_at_begin_ = graph_.dead_link_events();
-  slots_at_begin_ = graph_.slot_count();
+  publications_at_begin_ = graph_.publications();
+  passed_over_ = false;
   if ((changes() - changes_at_search_for_all_) * kSearchForAllShare < graph_.live_count()) return;
   changes_at_search_for_all_ = changes();
-  for (uint32_t word = 0; word <= slots_at_begin_ / 64; ++word) graph_.doubtful_[word] |= graph_.live_[word];
+  for (uint32_t word = 0; word <= graph_.slot_count() / 64; ++word) graph_.doubtful_[word] |= graph_.live_[word];
 }
 
 void Vacuum::clean(uint32_t slots) {
   const uint32_t count = graph_.slot_count();
   for (const uint32_t end = next_.value + std::min(slots, count - next_.value); next_.value < end; ++next_.value) {
-    if (!graph_.live(next_) && next_ != graph_.entry().slot) continue;
+    if (!graph_.live(next_) && next_ != graph_.entry().slot) {
+      passed_over_ |= !graph_.dead(next_);
+      continue;
+    }
     for (int layer = 0; layer <= graph_.level(next_); ++layer) clean(next_, layer);
   }
   if (next_.value < count) return;
@@ -94,13 +98,14 @@ void Vacuum::find(uint32_t slots) {
 void Vacuum::count_relinked(uint64_t slots) {
   if (slots == 0) return;
   relinked_ += slots;
-  changed_.store(true, std::memory_order_relaxed);
+  note_changed();
 }
 
 void Vacuum::end() {
   phase_ = Phase::kIdle;
-  swept_events_ = events_at_begin_;
-  swept_slots_ = slots_at_begin_;
+  // One stands for what was passed over, so that another sweep is due.
+  swept_events_ = events_at_begin_ - (passed_over_ ? 1 : 0);
+  swept_publications_ = publications_at_begin_;
   ++sweeps_;
 }
 
@@ -127,15 +132,15 @@ bool Vacuum::read(Slot slot, int layer, List& list) const {
 }
 
 // Leaves the nearest live slots behind the dead ones of the list in scratch.results, nearest first. Returns whether the
-// dead may go: some were found, or there are none. Passes through dead slots only: what lies behind live ones, the live
-// ones lead to. Equal vectors, which are equally far, are one place to all others, as in insertions: else a few hundred of
+// dead may go: some were found, or there are none, and none is about to be published that may have no other way in. Passes through dead slots only: what lies behind live ones, the live
+// ones lead to. Equal vectors are one place to all others, as in insertions: else a few hundred of
 // them would crowd out everything else. Within a chain of them some are taken, since one may lie before the base.
-bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) const {
+bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) {
   const float* base = graph_.vector(slot);
   const size_t stride = graph_.geometry().vector_stride();
   const uint32_t slot_bound = graph_.slot_count();
   const size_t wanted = graph_.geometry().links_in(layer);
-  const float own_distance = graph_.distance(base, slot);
+  bool passed_over = false;
   Graph::SearchScratch& s = Graph::scratch();
   s.visited.start(slot_bound);
   s.visited.insert(slot);
@@ -157,16 +162,18 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) const {
       if (link == 0 || link > slot_bound) continue;
       const Slot target{link - 1};
       if (graph_.level(target) < layer || !s.visited.insert(target)) continue;
-      // What is neither is not linked yet.
-      if (graph_.live(target) || graph_.dead(target)) s.fresh.push_back(target);
+      const bool about_to_be_published = !graph_.live(target) && !graph_.dead(target);
+      passed_over |= about_to_be_published;
+      if (!about_to_be_published) s.fresh.push_back(target);
     }
     for (size_t i = 0; i < s.fresh.size(); ++i) {
       if (i + 1 < s.fresh.size()) prefetch(graph_.vector(s.fresh[i + 1]), stride);
       const Neighbor found{graph_.distance(base, s.fresh[i]), s.fresh[i]};
       if (graph_.live(found.slot)) {
-        const auto same = std::count_if(s.results.begin(), s.results.end(),
-                                        [&](const Neighbor& n) { return n.distance == found.distance; });
-        if (static_cast<size_t>(same) >= (found.distance == own_distance ? wanted / 2 : 1)) continue;
+        const auto same = std::count_if(s.results.begin(), s.results.end(), [&](const Neighbor& n) {
+          return n.distance == found.distance && graph_.same_vector(n.slot, found.slot);
+        });
+        if (same > 0 && static_cast<size_t>(same) >= (graph_.same_vector(found.slot, slot) ? wanted / 2 : 1)) continue;
         s.results.push_back(found);
         std::push_heap(s.results.begin(), s.results.end());
         if (s.results.size() > wanted) {
@@ -181,7 +188,8 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) const {
     looked_at += s.fresh.size();
   }
   std::sort_heap(s.results.begin(), s.results.end());
-  return !s.results.empty() || s.frontier.empty();
+  passed_over_ |= passed_over;
+  return !passed_over && (!s.results.empty() || s.frontier.empty());
 }
 
 // Adds to the links that are kept up to `room` of the slots that look_behind_dead() left: those that the diversity heuristic
@@ -222,25 +230,27 @@ void Vacuum::clean(Slot slot, int layer) {
     }
     lock.unlock();
     ++lists_changed_;
-    changed_.store(true, std::memory_order_relaxed);
+    note_changed();
     // The dead that it led to mostly led to it, too.
     if (layer == 0) graph_.lost_link(slot);
     // None of the live should come to lead to a dead entry point; equal vectors link back by their chain only.
-    const float own_distance = graph_.distance(graph_.vector(slot), slot);
     for (size_t i = kept; i < chosen.size() && graph_.live(slot); ++i) {
-      if (chosen[i].distance == own_distance) continue;
+      if (graph_.same_vector(chosen[i].slot, slot)) continue;
       graph_.add_link(chosen[i].slot, layer, {chosen[i].distance, slot});
     }
     return;
   }
 }
 
-// Searches for `slot` by its vector and, if that fails, links it. Returns whether it was found.
+// Searches for `slot` by its vector and, if it should be among the nearest and is not, links it. Returns whether it needed
+// no link.
 bool Vacuum::find(Slot slot) {
   const std::vector<Neighbor> found = graph_.search(graph_.vector(slot), limits::kEfSearchDefault);
   const bool itself = std::any_of(found.begin(), found.end(), [&](const Neighbor& n) { return n.slot == slot; });
-  // Equal vectors that fill all places stand for this one.
-  if (itself || found.empty() || found.front().distance == graph_.distance(graph_.vector(slot), slot)) return true;
+  if (itself || found.empty()) return true;
+  const bool no_place =
+      found.size() == limits::kEfSearchDefault && found.back().distance <= graph_.distance(graph_.vector(slot), slot);
+  if (no_place) return true;
   graph_.link_from_any(found, slot);
   return false;
 }

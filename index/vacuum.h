@@ -5,8 +5,8 @@
 // their ways in and drop out of all traversals; their own lists are left as they are, for those who are on them. The
 // entry point is treated like a live slot, whatever it is.
 //
-// Then each live slot that lost a way in is searched for by its own vector. If it is not found, it is linked from the
-// nearest one that was and has room, in place of somebody else's link if there is none; so this is done again, a few
+// Then each live slot that lost a way in is searched for by its own vector. If it is not found though it has a place among
+// the nearest (equal ones may take them all, and under Metric::kDot longer ones), it is linked from the nearest one that was and has room, in place of somebody else's link if there is none; so this is done again, a few
 // times, for those that lost a way in by it. (Not only the death of neighbours makes points be missed: of a graph just
 // built, 1 to 3 in a thousand are, because the lists around them turned to nearer ones.) Now and then all are searched
 // for, since changes far away turn some searches aside, too: of 10,000 points, half of which were new, 0 to 4 were
@@ -29,7 +29,7 @@ class Vacuum {
  public:
   // Lists may hold links to slots that are dead now. REQUIRES: `graph` outlives it.
   explicit Vacuum(Graph& graph)
-      : graph_(graph), swept_slots_(graph.slot_count()), changes_at_search_for_all_(changes()) {}
+      : graph_(graph), swept_publications_(graph.publications()), changes_at_search_for_all_(changes()) {}
 
   // While it is held no step is taken. During a sweep there may be live slots that no way leads to.
   std::unique_lock<std::mutex> hold() { return std::unique_lock<std::mutex>(mutex_); }
@@ -38,13 +38,15 @@ class Vacuum {
   // How often since the last full sweep began a list may have come to hold a link to a dead slot. 0: none does, but
   // those kept as the way to what lies far behind.
   uint64_t dead_links() const { return graph_.dead_link_events() - swept_events_; }
-  // Whether anything died or was inserted since the last full sweep began.
-  bool due() const { return sweeping() || dead_links() != 0 || graph_.slot_count() != swept_slots_; }
+  // Whether anything died or was published since the last full sweep began.
+  bool due() const { return sweeping() || dead_links() != 0 || graph_.publications() != swept_publications_; }
   // Goes on by about `slots` slots with the sweep under way, or begins one if it is due. The audit in the end is one step.
   // Searches, insertions and deletions may go on meanwhile. REQUIRES: not held by the caller.
   void step(uint32_t slots);
 
-  // Whether links changed since this was called last. Any thread may ask.
+  // Whether links changed since this was asked last, by a step or by whoever holds the vacuum and says so. Any thread may
+  // ask.
+  void note_changed() { changed_.store(true, std::memory_order_relaxed); }
   bool take_changed() { return changed_.exchange(false, std::memory_order_relaxed); }
 
   uint64_t sweeps() const { return sweeps_; }                // that ended
@@ -57,11 +59,11 @@ class Vacuum {
   void begin();
   void end();
   void count_relinked(uint64_t slots);
-  uint64_t changes() const { return graph_.dead_link_events() + graph_.slot_count(); }
+  uint64_t changes() const { return graph_.dead_link_events() + graph_.publications(); }
   void clean(uint32_t slots);
   void clean(Slot slot, int layer);
   bool read(Slot slot, int layer, List& list) const;
-  bool look_behind_dead(Slot slot, int layer, const List& list) const;
+  bool look_behind_dead(Slot slot, int layer, const List& list);
   std::vector<Neighbor> choose(std::vector<Neighbor> kept, size_t room) const;
   void find(uint32_t slots);
   bool find(Slot slot);
@@ -75,8 +77,10 @@ class Vacuum {
   uint64_t relinked_before_ = 0;  // this round
   uint64_t events_at_begin_ = 0;
   uint64_t swept_events_ = 0;
-  uint32_t slots_at_begin_ = 0;
-  uint32_t swept_slots_;
+  uint64_t publications_at_begin_ = 0;
+  uint64_t swept_publications_;
+  bool passed_over_ =
+      false;  // a slot that is about to be published: its links, or links to it, are left to the next sweep
   uint64_t changes_at_search_for_all_;
   uint64_t sweeps_ = 0;
   uint64_t lists_changed_ = 0;

@@ -88,7 +88,7 @@ class Repair {
     // Between two audits an insertion or a vacuum may leave a node without a way to it; that is no damage, and mended as
     // always.
     if (!suspects.reach.empty() && (collection_.audit_due() || generation.vacuum().sweeping())) {
-      relink_unreachable(generation.graph());
+      if (relink_unreachable(generation.graph()) != 0) generation.vacuum().note_changed();
       collection_.set_audited(collection_.last_lsn());
     }
     Checker confirmed(target(generation));

@@ -56,7 +56,10 @@ void expect_all_found(const Graph& graph) {
     if (!graph.live(slot)) continue;
     const auto found = graph.search(graph.vector(slot), 64);
     ASSERT_FALSE(found.empty());
-    EXPECT_EQ(found.front().distance, graph.distance(graph.vector(slot), slot)) << slot.value;
+    const bool itself = std::any_of(found.begin(), found.end(), [&](const Neighbor& n) { return n.slot == slot; });
+    // As many that are as near, or nearer under Metric::kDot, leave it no place.
+    const bool no_place = found.size() == 64 && found.back().distance <= graph.distance(graph.vector(slot), slot);
+    EXPECT_TRUE(itself || no_place) << slot.value;
   }
 }
 
@@ -195,6 +198,116 @@ TEST(Vacuum, InsertionsAmongTheDead) {
   }
 }
 
+// Links into `slot` on layer 0 are taken away, but one from the slot that is farthest from it: no search comes that way.
+void leave_only_a_far_way_in(Graph& graph, Slot slot) {
+  Neighbor farthest{-1, slot};
+  for (Slot from{0}; from.value < graph.slot_count(); ++from.value) {
+    for (uint32_t& word : graph.links(from, 0)) {
+      if (Graph::load_link(word) == slot.value + 1) Graph::store_link(word, 0);
+    }
+    farthest = std::max(farthest, Neighbor{graph.distance(graph.vector(slot), from), from});
+  }
+  Graph::store_link(graph.links(farthest.slot, 0)[0], slot.value + 1);
+}
+
+TEST(Vacuum, AnEqualVectorDoesNotStandForALostOne) {
+  HeapGraph g(8, 2000);
+  g.set_vector(700, std::vector<float>(8, 0.5f));
+  g.set_vector(900, std::vector<float>(8, 0.5f));
+  Vacuum vacuum(g.graph);
+  g.add(0, 2000);
+  leave_only_a_far_way_in(g.graph, Slot{900});
+  EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
+  sweep(vacuum);
+  EXPECT_GE(vacuum.relinked(), 1u);
+  expect_all_found(g.graph);
+}
+
+// Under this metric a short vector's nearest are the long ones: it is not lost when it is not among them.
+TEST(Vacuum, DotFindsWhatHasAPlaceAmongTheNearest) {
+  HeapGraph g(16, 4000, Metric::kDot);
+  std::mt19937 random(6);
+  for (uint32_t i = 0; i < 4000; ++i) {
+    std::vector<float> vector = test::random_vector(random, 16);
+    for (float& value : vector) value *= static_cast<float>(1 + i % 8);
+    g.set_vector(i, vector);
+  }
+  Vacuum vacuum(g.graph);
+  g.add(0, 4000);
+  uint64_t missed = 0;
+  uint64_t without_place = 0;
+  for (uint32_t i = 0; i < 4000; ++i) {
+    const auto is_it = [i](const Neighbor& n) { return n.slot == Slot{i}; };
+    const auto found = g.graph.search(g.graph.vector(Slot{i}), 64);
+    const auto exact = g.graph.search_exact(g.graph.vector(Slot{i}), 64);
+    if (std::none_of(exact.begin(), exact.end(), is_it)) {
+      ++without_place;
+    } else if (std::none_of(found.begin(), found.end(), is_it)) {
+      ++missed;
+    }
+  }
+  EXPECT_GT(without_place, 1000u);
+  sweep(vacuum);
+  EXPECT_LE(vacuum.relinked(), 3 * missed) << missed << " missed, without a place " << without_place;
+  EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
+  EXPECT_GE(recall(g.graph), 0.97);
+}
+
+// Where many pairs are equally far, distances tell nothing about whether vectors are equal.
+TEST(Vacuum, BinaryVectors) {
+  std::mt19937 random(3);
+  std::vector<std::vector<float>> vectors(4000, std::vector<float>(32));
+  for (auto& vector : vectors) {
+    for (float& value : vector) value = static_cast<float>(random() % 2);
+  }
+  HeapGraph g(32, 4000);
+  for (uint32_t i = 0; i < 4000; ++i) g.set_vector(i, vectors[i]);
+  g.add(0, 4000);
+  thin_out(g.graph, 1000);
+  sweep(g.graph);
+  HeapGraph fresh(32, 4000);
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < 4000; ++i) {
+    if (g.graph.live(Slot{i})) fresh.set_vector(count++, vectors[i]);
+  }
+  fresh.add(0, count);
+  EXPECT_GE(recall(g.graph), recall(fresh.graph) - 0.005);
+  expect_all_found(g.graph);
+}
+
+// Insertions that choose their neighbours before a sweep and are published after it, while all else dies.
+TEST(Vacuum, InsertionsThatOverlapAWholeSweep) {
+  HeapGraph g(8, 1040);
+  g.add(0, 1000);
+  g.graph.extend(1040);
+  for (uint32_t i = 1000; i < 1040; ++i) g.graph.insert(Slot{i});
+  for (uint32_t i = 0; i < 1000; ++i) g.graph.retract(Slot{i});
+  Vacuum vacuum(g.graph);
+  g.graph.retract(Slot{0});
+  for (int i = 0; i < 1000 && vacuum.sweeps() == 0; ++i) vacuum.step(64);
+  const auto found = [&g] { return g.graph.search(g.graph.vector(Slot{1020}), 64).size(); };
+  for (uint32_t i = 1000; i < 1040; ++i) g.graph.publish(Slot{i});
+  EXPECT_EQ(found(), 40u);  // also before the next sweep
+  EXPECT_TRUE(vacuum.due());
+  sweep(vacuum);
+  EXPECT_EQ(found(), 40u);
+  EXPECT_EQ(links_to_dead(g.graph), 0u);
+  expect_all_found(g.graph);
+}
+
+TEST(Vacuum, TheEntryPointIsLinkedAnew) {
+  HeapGraph g(8, 1000);
+  g.add(0, 1000);
+  const Slot entry = g.graph.entry().slot;
+  const std::span<uint32_t> words = g.graph.links(entry, 0);
+  for (uint32_t& word : words.subspan(1)) Graph::store_link(word, 0);
+  g.graph.insert(entry);
+  const auto links =
+      std::count_if(words.begin(), words.end(), [](uint32_t& word) { return Graph::load_link(word) != 0; });
+  EXPECT_GE(links, 4);
+  expect_valid(g.graph);
+}
+
 TEST(Vacuum, DeletionsInsideAChainOfEqualVectorsDoNotCutIt) {
   HeapGraph g(8, 3000);
   const std::vector<float> same(8, 0.5f);
@@ -310,7 +423,13 @@ TEST(Vacuum, ConcurrentWithEverything) {
   EXPECT_GT(searches.load(), 0u);
   EXPECT_EQ(links_to_dead(g.graph), 0u);
   expect_valid(g.graph);
-  expect_all_found(g.graph);
+  // All are searched for when a sixteenth changed; what changed since the last time may leave one or two that are missed.
+  EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
+  int missed = 0;
+  for (uint32_t i = 0; i < 6000; ++i) {
+    if (g.graph.live(Slot{i}) && g.graph.search(g.graph.vector(Slot{i}), 64).front().slot != Slot{i}) ++missed;
+  }
+  EXPECT_LE(missed, 2);
 }
 
 }  // namespace
