@@ -93,8 +93,9 @@ class Graph {
   // recovery, scrubbed) and their vectors are written.
   void extend(uint32_t slot_count);
   // Links `slot`, algorithm 1. What links it has already remain, as far as they are good. REQUIRES: extend() covers it;
-  // not called for one slot at the same time. `trace` is of its search and may be null.
-  void insert(Slot slot, SearchTrace* trace = nullptr);
+  // not called for one slot at the same time. `trace` is of its search and may be null. `replaced`, if any, is linked and
+  // live until `slot` is published.
+  void insert(Slot slot, SearchTrace* trace = nullptr, Slot replaced = kNoSlot);
   // Tells the graph that `slot` is linked already (it was opened from files).
   void adopt(Slot slot);
   void publish(Slot slot);
@@ -135,7 +136,7 @@ class Graph {
   void prefer_live(std::vector<Neighbor>& nearest_first) const;
   bool add_link(Slot from, int layer, Neighbor to);
   bool replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words);
-  void link(Slot slot, SearchTrace* trace);
+  void link(Slot slot, SearchTrace* trace, Slot replaced);
   bool same_vector(Slot a, Slot b) const;
   Slot last_equal(std::span<const Neighbor> nearest_first, Slot slot) const;
   void link_behind(Slot twin, Slot slot);

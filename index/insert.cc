@@ -20,15 +20,15 @@ namespace vs {
 
 // While a thread is not given the processor, others may link a whole graph: what it has chosen is not near then. So it
 // chooses anew when the graph has grown to more than twice what it was.
-void Graph::insert(Slot slot, SearchTrace* trace) {
+void Graph::insert(Slot slot, SearchTrace* trace, Slot replaced) {
   uint64_t before = 0;
   do {
     before = live_count();
-    link(slot, trace);
+    link(slot, trace, replaced);
   } while (live_count() > 2 * before + 1);
 }
 
-void Graph::link(Slot slot, SearchTrace* trace) {
+void Graph::link(Slot slot, SearchTrace* trace, Slot replaced) {
   const int node_level = level(slot);
   Entry start = entry();
   std::unique_lock<std::mutex> top(top_mutex_, std::defer_lock);
@@ -61,7 +61,10 @@ void Graph::link(Slot slot, SearchTrace* trace) {
     prefer_live(s.results);
     chosen[static_cast<size_t>(layer)] = select_neighbors(s.results, geometry().m);
   }
-  const Slot twin = last_equal(s.results, slot);
+  // What it replaces may lie behind more dead ones than the search takes. A way that goes through the dead alone may be
+  // taken away by the vacuum before this one is linked.
+  const bool replaces_equal = replaced != kNoSlot && same_vector(replaced, slot);
+  const Slot twin = replaces_equal ? replaced : last_equal(s.results, slot);
 
   for (int layer = 0; layer <= top_layer; ++layer) {
     for (const Neighbor& neighbor : chosen[static_cast<size_t>(layer)]) add_link(slot, layer, neighbor);
@@ -92,12 +95,13 @@ bool Graph::same_vector(Slot a, Slot b) const {
   return std::memcmp(vector(a), vector(b), geometry().dim * sizeof(float)) == 0;
 }
 
-// The last of the slots at the head of `nearest_first` whose vectors equal that of `slot`; kNoSlot if there is none.
+// The last of the slots at the head of `nearest_first` whose vectors equal that of `slot`, a live one if there is one; kNoSlot
+// if there is none.
 Slot Graph::last_equal(std::span<const Neighbor> nearest_first, Slot slot) const {
   Slot last = kNoSlot;
   for (const Neighbor& neighbor : nearest_first) {
     if (!same_vector(neighbor.slot, slot)) break;
-    last = neighbor.slot;
+    if (last == kNoSlot || live(neighbor.slot) || !live(last)) last = neighbor.slot;
   }
   return last;
 }

@@ -250,7 +250,7 @@ Slot Generation::append(Lsn lsn, std::string_view id, std::span<const float> vec
 
 void Generation::apply(std::optional<Slot> slot, Lsn previous) {
   if (slot) {
-    graph_->insert(*slot);
+    graph_->insert(*slot, nullptr, find(previous).value_or(kNoSlot));
     graph_->publish(*slot);
     if (previous.value != 0) replacements_.add(*slot);
   }
