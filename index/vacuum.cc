@@ -159,7 +159,10 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) {
     s.fresh.clear();
     for (const uint32_t& word : graph_.links(nearest.slot, layer)) {
       const uint32_t link = Graph::load_link(word);
-      if (link == 0 || link > slot_bound) continue;
+      if (link == 0 || link > slot_bound) {
+        passed_over |= link != 0 && link <= graph_.slot_count();  // newer than this look
+        continue;
+      }
       const Slot target{link - 1};
       if (graph_.level(target) < layer || !s.visited.insert(target)) continue;
       const bool about_to_be_published = !graph_.live(target) && !graph_.dead(target);
