@@ -195,14 +195,18 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) {
   return !passed_over && (!s.results.empty() || s.frontier.empty());
 }
 
-// Adds to the links that are kept up to `room` of the slots that look_behind_dead() left: those that the diversity heuristic
-// chooses, and the nearest of the rest (keepPrunedConnections of algorithm 4) until there are m. Without the latter lists
+// Adds to the links that are kept up to `room` of the slots that look_behind_dead() left: those that have no other way in
+// (the newest of a chain of equal vectors, of which the others are dead), those that the diversity heuristic chooses, and the nearest of the rest (keepPrunedConnections of algorithm 4) until there are m. Without the latter lists
 // become shorter from round to round, and recall falls twice as much.
-std::vector<Neighbor> Vacuum::choose(std::vector<Neighbor> kept, size_t room) const {
-  const std::vector<Neighbor>& found = Graph::scratch().results;
+std::vector<Neighbor> Vacuum::choose(Slot slot, int layer, std::vector<Neighbor> kept, size_t room) const {
   const size_t full = kept.size() + room;
-  std::vector<Neighbor> chosen = graph_.select_neighbors(found, static_cast<uint32_t>(full), std::move(kept));
-  for (const Neighbor& candidate : found) {
+  std::vector<Neighbor> rest;
+  for (const Neighbor& candidate : Graph::scratch().results) {
+    const bool needed = layer == 0 && kept.size() < full && !graph_.has_way_in(candidate.slot, slot);
+    (needed ? kept : rest).push_back(candidate);
+  }
+  std::vector<Neighbor> chosen = graph_.select_neighbors(rest, static_cast<uint32_t>(full), std::move(kept));
+  for (const Neighbor& candidate : rest) {
     if (chosen.size() >= std::min<size_t>(full, graph_.geometry().m)) break;
     const bool in_it =
         std::any_of(chosen.begin(), chosen.end(), [&](const Neighbor& c) { return c.slot == candidate.slot; });
@@ -216,7 +220,7 @@ void Vacuum::clean(Slot slot, int layer) {
   while (read(slot, layer, list)) {
     if (!look_behind_dead(slot, layer, list)) return;
     const size_t kept = list.kept.size();
-    const std::vector<Neighbor> chosen = choose(std::move(list.kept), list.dead.size());
+    const std::vector<Neighbor> chosen = choose(slot, layer, std::move(list.kept), list.dead.size());
 
     const std::span<uint32_t> words = graph_.links(slot, layer);
     std::unique_lock<std::mutex> lock(graph_.stripe(slot));

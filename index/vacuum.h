@@ -64,7 +64,7 @@ class Vacuum {
   void clean(Slot slot, int layer);
   bool read(Slot slot, int layer, List& list) const;
   bool look_behind_dead(Slot slot, int layer, const List& list);
-  std::vector<Neighbor> choose(std::vector<Neighbor> kept, size_t room) const;
+  std::vector<Neighbor> choose(Slot slot, int layer, std::vector<Neighbor> kept, size_t room) const;
   void find(uint32_t slots);
   bool find(Slot slot);
 
