@@ -93,8 +93,8 @@ class Graph {
   // recovery, scrubbed) and their vectors are written.
   void extend(uint32_t slot_count);
   // Links `slot`, algorithm 1. What links it has already remain, as far as they are good. REQUIRES: extend() covers it;
-  // not called for one slot at the same time. `trace` is of its search and may be null. `replaced`, if any, is linked and
-  // live until `slot` is published.
+  // not called for one slot at the same time. `trace` is of its search and may be null. `replaced` is what the caller will
+  // retract once `slot` is published.
   void insert(Slot slot, SearchTrace* trace = nullptr, Slot replaced = kNoSlot);
   // Tells the graph that `slot` is linked already (it was opened from files).
   void adopt(Slot slot);

@@ -63,7 +63,7 @@ void Graph::link(Slot slot, SearchTrace* trace, Slot replaced) {
   }
   // What it replaces may lie behind more dead ones than the search takes. A way that goes through the dead alone may be
   // taken away by the vacuum before this one is linked.
-  const bool replaces_equal = replaced != kNoSlot && same_vector(replaced, slot);
+  const bool replaces_equal = replaced != kNoSlot && live(replaced) && same_vector(replaced, slot);
   const Slot twin = replaces_equal ? replaced : last_equal(s.results, slot);
 
   for (int layer = 0; layer <= top_layer; ++layer) {
@@ -95,8 +95,8 @@ bool Graph::same_vector(Slot a, Slot b) const {
   return std::memcmp(vector(a), vector(b), geometry().dim * sizeof(float)) == 0;
 }
 
-// The last of the slots at the head of `nearest_first` whose vectors equal that of `slot`, a live one if there is one; kNoSlot
-// if there is none.
+// The last of the slots at the head of `nearest_first` whose vectors equal that of `slot`, a live one if there is one;
+// kNoSlot if there is none.
 Slot Graph::last_equal(std::span<const Neighbor> nearest_first, Slot slot) const {
   Slot last = kNoSlot;
   for (const Neighbor& neighbor : nearest_first) {

@@ -132,9 +132,10 @@ bool Vacuum::read(Slot slot, int layer, List& list) const {
 }
 
 // Leaves the nearest live slots behind the dead ones of the list in scratch.results, nearest first. Returns whether the
-// dead may go: some were found, or there are none, and none is about to be published that may have no other way in. Passes through dead slots only: what lies behind live ones, the live
-// ones lead to. Equal vectors are one place to all others, as in insertions: else a few hundred of
-// them would crowd out everything else. Within a chain of them some are taken, since one may lie before the base.
+// dead may go: some were found, or there are none, and nothing is about to be published that may have no other way in.
+// Passes through dead slots only: what lies behind live ones, the live ones lead to. Equal vectors are one place to all
+// others, as in insertions: else a few hundred of them would crowd out everything else. Within a chain of them some are
+// taken, since one may lie before the base.
 bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) {
   const float* base = graph_.vector(slot);
   const size_t stride = graph_.geometry().vector_stride();
@@ -196,8 +197,9 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) {
 }
 
 // Adds to the links that are kept up to `room` of the slots that look_behind_dead() left: those that have no other way in
-// (the newest of a chain of equal vectors, of which the others are dead), those that the diversity heuristic chooses, and the nearest of the rest (keepPrunedConnections of algorithm 4) until there are m. Without the latter lists
-// become shorter from round to round, and recall falls twice as much.
+// (the newest of a chain of equal vectors, of which the others are dead), those that the diversity heuristic chooses, and
+// the nearest of the rest (keepPrunedConnections of algorithm 4) until there are m. Without the latter lists become
+// shorter from round to round, and recall falls twice as much.
 std::vector<Neighbor> Vacuum::choose(Slot slot, int layer, std::vector<Neighbor> kept, size_t room) const {
   const size_t full = kept.size() + room;
   std::vector<Neighbor> rest;
@@ -249,8 +251,8 @@ void Vacuum::clean(Slot slot, int layer) {
   }
 }
 
-// Searches for `slot` by its vector and, if it should be among the nearest and is not, links it. Returns whether it needed
-// no link.
+// Searches for `slot` by its vector and, if it has a place among the nearest and is not there, links it. Returns whether it
+// needed no link.
 bool Vacuum::find(Slot slot) {
   const std::vector<Neighbor> found = graph_.search(graph_.vector(slot), limits::kEfSearchDefault);
   const bool itself = std::any_of(found.begin(), found.end(), [&](const Neighbor& n) { return n.slot == slot; });

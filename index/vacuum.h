@@ -6,11 +6,14 @@
 // entry point is treated like a live slot, whatever it is.
 //
 // Then each live slot that lost a way in is searched for by its own vector. If it is not found though it has a place among
-// the nearest (equal ones may take them all, and under Metric::kDot longer ones), it is linked from the nearest one that was and has room, in place of somebody else's link if there is none; so this is done again, a few
-// times, for those that lost a way in by it. (Not only the death of neighbours makes points be missed: of a graph just
-// built, 1 to 3 in a thousand are, because the lists around them turned to nearer ones.) Now and then all are searched
-// for, since changes far away turn some searches aside, too: of 10,000 points, half of which were new, 0 to 4 were
-// missed without that, and none with it. In the end, what no way leads to is relinked (audit.h).
+// the nearest (equal ones may take them all, and under Metric::kDot longer ones), it is linked from the nearest one that
+// was and has room, in place of somebody else's link if there is none; so this is done again, a few times, for those that
+// lost a way in by it. (Not only the death of neighbours makes points be missed: of a graph just built, 1 to 3 in a
+// thousand are, because the lists around them turned to nearer ones.) Now and then all are searched for, since changes
+// far away turn some searches aside, too: of 10,000 points, half of which were new, 0 to 4 were missed without that, and
+// none with it. In the end, what no way leads to is relinked (audit.h).
+//
+// A slot that is about to be published is neither live nor dead. Ways to it stay, and another sweep becomes due.
 //
 // There is nothing to keep but a position: what lists hold says what is left to do, in a sweep that was interrupted by
 // the end of the process as well. Only which slots lost a way in is forgotten then.
@@ -44,9 +47,9 @@ class Vacuum {
   // Searches, insertions and deletions may go on meanwhile. REQUIRES: not held by the caller.
   void step(uint32_t slots);
 
-  // Whether links changed since this was asked last, by a step or by whoever holds the vacuum and says so. Any thread may
-  // ask.
+  // Whoever holds the vacuum and changes links says so here.
   void note_changed() { changed_.store(true, std::memory_order_relaxed); }
+  // Whether links changed since this was called last. Any thread may ask.
   bool take_changed() { return changed_.exchange(false, std::memory_order_relaxed); }
 
   uint64_t sweeps() const { return sweeps_; }                // that ended
@@ -79,8 +82,7 @@ class Vacuum {
   uint64_t swept_events_ = 0;
   uint64_t publications_at_begin_ = 0;
   uint64_t swept_publications_;
-  bool passed_over_ =
-      false;  // a slot that is about to be published: its links, or links to it, are left to the next sweep
+  bool passed_over_ = false;  // a slot that is about to be published, by this sweep
   uint64_t changes_at_search_for_all_;
   uint64_t sweeps_ = 0;
   uint64_t lists_changed_ = 0;

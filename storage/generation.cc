@@ -249,21 +249,24 @@ Slot Generation::append(Lsn lsn, std::string_view id, std::span<const float> vec
 }
 
 void Generation::apply(std::optional<Slot> slot, Lsn previous) {
+  const std::optional<Slot> replaced = find(previous);
   if (slot) {
-    graph_->insert(*slot, nullptr, find(previous).value_or(kNoSlot));
+    graph_->insert(*slot, nullptr, replaced.value_or(kNoSlot));
     graph_->publish(*slot);
     if (previous.value != 0) replacements_.add(*slot);
   }
   // After the new one, so that a point which is replaced can be found at any moment; a search that saw both returns the
   // nearer one (collection.cc).
-  kill(previous);
+  if (replaced) kill(*replaced);
 }
 
 void Generation::kill(Lsn previous) {
-  const auto slot = find(previous);
-  if (!slot) return;
-  set_flag(*slot, Row::kDead);
-  graph_->retract(*slot);
+  if (const auto slot = find(previous)) kill(*slot);
+}
+
+void Generation::kill(Slot slot) {
+  set_flag(slot, Row::kDead);
+  graph_->retract(slot);
 }
 
 Slot Generation::first_after(Lsn lsn) const {

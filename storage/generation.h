@@ -118,6 +118,7 @@ class Generation {
   // `make(path, identity of the file, address space)` for each of them.
   using MakeFile = std::function<Result<MappedFile>(const std::string&, const FileIdentity&, uint64_t)>;
   static Result<Files> with_files(const Identity& identity, const CollectionConfig& config, const MakeFile& make);
+  void kill(Slot slot);
   Status check_sizes(uint32_t slots, uint64_t upper_rows) const;
   Status check_rows(uint32_t slots) const;
   std::vector<std::pair<const char*, MappedFile*>> files();

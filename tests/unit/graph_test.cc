@@ -147,6 +147,41 @@ TEST(Graph, ManyEqualVectorsAreNoIsland) {
   }
 }
 
+TEST(Graph, AnEqualVectorIsLinkedBehindTheOneItReplaces) {
+  HeapGraph g(8, 800);
+  g.add(0, 300);
+  g.graph.extend(800);
+  const std::vector<float> same(8, 0.5f);
+  for (uint32_t i = 300; i < 800; ++i) {
+    g.set_vector(i, same);
+    const Slot replaced = i > 300 ? Slot{i - 1} : kNoSlot;
+    g.graph.insert(Slot{i}, nullptr, replaced);
+    g.graph.publish(Slot{i});
+    if (replaced == kNoSlot) continue;
+    g.graph.retract(replaced);
+    // Far more of them die than an insertion's search returns.
+    const auto words = g.graph.links(replaced, 0);
+    EXPECT_TRUE(
+        std::any_of(words.begin(), words.end(), [i](uint32_t& word) { return Graph::load_link(word) == i + 1; }));
+  }
+  ASSERT_FALSE(g.graph.search(same.data(), 10).empty());
+  EXPECT_EQ(g.graph.search(same.data(), 10).front().slot, Slot{799});
+}
+
+// A rebuild links the last it read while new operations come in already.
+TEST(Graph, WhatIsReplacedMayNotBeLinkedYet) {
+  HeapGraph g(8, 302);
+  g.add(0, 300);
+  g.graph.extend(302);
+  const std::vector<float> same(8, 0.5f);
+  for (const uint32_t i : {300u, 301u}) g.set_vector(i, same);
+  g.graph.insert(Slot{301}, nullptr, Slot{300});
+  g.graph.publish(Slot{301});
+  g.graph.retract(Slot{300});
+  EXPECT_EQ(g.graph.search(same.data(), 10).front().slot, Slot{301});
+  EXPECT_EQ(find_unreachable(g.graph).size(), 0u);
+}
+
 TEST(Graph, ExtremeComponentsGiveFiniteDistances) {
   HeapGraph g(4, 50);
   const float largest = std::numeric_limits<float>::max();
