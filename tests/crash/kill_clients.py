@@ -227,26 +227,39 @@ class Reader(Client):
 
 
 class Maintainer(Client):
-    """Asks for checkpoints, compactions and rebuilds."""
+    """Asks for checkpoints, compactions, rebuilds and snapshots."""
 
-    def __init__(self, daemon, seed, names):
+    def __init__(self, daemon, seed, journals, names, tag):
         super().__init__(daemon, seed)
+        self.journals = journals
         self.names = names
+        self.tag = tag
+        self.snapshots = []  # (tag, what of each journal is in it at least: a tick, at most: a tick)
 
     def work(self):
         while True:
-            if self.random.random() < 0.5:
+            kind = self.random.random()
+            if kind < 0.4:
                 self.ok("CHECKPOINT")
+            elif kind < 0.6:
+                self.snapshot(f"{self.tag}-{len(self.snapshots)}")
             else:
                 name = self.random.choice(self.names)
                 request = self.random.choice(["COMPACT {}", "REBUILD {}", "REBUILD {} ef_construction=61"])
                 self.finish(self.ok(request.format(name))["job"])
             time.sleep(self.random.choice([0, 0, 0.02, 0.2]))
 
+    def snapshot(self, tag):
+        least = [journal.acknowledged_until() for journal in self.journals]
+        if self.finish(self.ok(f"SNAPSHOT {tag}")["job"]):
+            self.snapshots.append((tag, least, next(self.journals[0].oracle.ticks)))
+
     def finish(self, number):
+        """Whether the job was done, not cancelled."""
         while (job := self.ok(f"JOBS {number}")["jobs"][0])["state"] == "running":
             if self.random.random() < 0.01:
                 self.call(f"CANCEL {number}")  # it may have ended
             time.sleep(0.01)
         if job["state"] == "failed":
             raise AssertionError(job)
+        return job["state"] == "done"

@@ -132,6 +132,8 @@ class Journal:
         self.ahead = {}  # when all that is in flight is done
         self.flying = deque()
         self.count = 0
+        self._restarted = {}  # what was there after the last restart
+        self._sent = []  # all operations since
         self._lock = threading.Lock()
         self._last_sent = {}  # key -> tick
         self._done = 0  # tick of the last operation that was acknowledged
@@ -143,6 +145,7 @@ class Journal:
                 self._last_sent[key] = operation.tick
             apply(self.ahead, operation.changes)
             self.flying.append(operation)
+            self._sent.append(operation)
 
     def acknowledge(self):
         with self._lock:
@@ -165,6 +168,33 @@ class Journal:
         with self._lock:
             return self._last_sent.get(key, 0)
 
+    def acknowledged_until(self):
+        """The tick of the last operation that was acknowledged."""
+        with self._lock:
+            return self._done
+
+    def take_out_at(self, present, first, last):
+        """Takes the keys of this journal out of `present`, which is what a snapshot holds: what some first ones of the
+        operations since the restart leave, at least those until tick `first`, none after tick `last`."""
+        keys = set(self._restarted).union(*(operation.changes for operation in self._sent))
+        found = {key: present.pop(key) for key in keys if key in present}
+        state = dict(self._restarted)
+        wrong = {key for key in keys if state.get(key) != found.get(key)}
+        least = len(keys)
+        for operation in [None, *self._sent]:
+            if operation:
+                if operation.tick > last:
+                    break
+                apply(state, operation.changes)
+                for key in operation.changes:
+                    (wrong.discard if state.get(key) == found.get(key) else wrong.add)(key)
+            if (operation.tick if operation else 0) >= first:
+                least = min(least, len(wrong))
+                if not wrong:
+                    return
+        raise AssertionError(f"a snapshot holds no moment between ticks {first} and {last}: at best {least} of {len(keys)} "
+                             "keys are at another version")
+
     def settle(self, present):
         """After a restart: takes the keys of this journal out of `present` and compares them."""
         keys = set(self.acknowledged).union(*(operation.changes for operation in self.flying))
@@ -177,8 +207,9 @@ class Journal:
                 break
         else:
             raise AssertionError(self._difference(found))
-        self.acknowledged, self.ahead = found, dict(found)
+        self.acknowledged, self.ahead, self._restarted = found, dict(found), dict(found)
         self.flying.clear()
+        self._sent = []
         self._last_sent = {}
         self._done = 0
 

@@ -95,7 +95,7 @@ MUTANTS = [
     ("lost operations are not noticed", "storage/preflight.cc",
      "  if (last.relaxed) return {};\n", "  if (last.relaxed || !last.relaxed) return {};\n", unit("storage_test", "*RocksDbLost*")),
     ("the same slot is live twice after an update", "storage/generation.cc",
-     "  // nearer one (collection.cc).\n  if (replaced) kill(*replaced);\n", "  static_cast<void>(replaced);\n", unit("check_test", "*AGoodCollection*:*BesideWriters*")),
+     "  // nearer one (collection.cc).\n  if (replaced) kill(*replaced, slot.value_or(kNoSlot));\n", "  static_cast<void>(replaced);\n", unit("check_test", "*AGoodCollection*:*BesideWriters*")),
     ("a rebuild forgets what was replaced while it read", "storage/rebuild.cc",
      "    for (const Lsn superseded : collection_.window().take_recorded()) next_->kill(superseded);\n", "", REBUILD),
     ("a rebuild misses what is written while it links", "storage/commit_queue.cc",

@@ -2,13 +2,15 @@
 """Kills vsd (SIGKILL) at random moments under load, again and again on one directory, and checks what is there then.
 
 Eight clients add, replace and delete points, four read, one creates, fills and drops collections, one asks for
-checkpoints, compactions and rebuilds, and vsd compacts by itself. It is killed after 50 to 2,000 ms, sometimes during a clean stop, and sometimes again, up to three times,
-while it recovers. An oracle outside the daemon knows every request that was sent and whether it was acknowledged. After each
-restart
+checkpoints, compactions, rebuilds and snapshots, and vsd compacts by itself. It is killed after 50 to 2,000 ms, sometimes
+during a clean stop, and sometimes again, up to three times, while it recovers. Now and then the run goes on with a
+directory that was restored from a snapshot, with kills in the restore. An oracle outside the daemon knows every request
+that was sent and whether it was acknowledged. After each restart
   - every acknowledged write is there, vector and attributes bit for bit, and every acknowledged delete is absent,
   - of a connection's requests that were not acknowledged some first ones are done, each wholly, the rest not at all,
   - the same for collections that were created and dropped,
   - nothing else exists, neither collections, nor points, nor files,
+  - a snapshot that was made under load holds one moment between its request and its end, of each connection,
   - CHECK deep=true finds nothing, and points find themselves,
 and recall is, on average, at most 0.005 below that of the same points in a collection that is built fresh.
 
@@ -21,6 +23,7 @@ import argparse
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,13 +33,14 @@ import time
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 
 import harness  # noqa: E402
-from checks import wait_for_job  # noqa: E402
+from checks import make_snapshot, wait_for_job  # noqa: E402
 from kill_clients import Maintainer, Reader, SideClient, Writer  # noqa: E402
 from kill_oracle import DIM, EXISTS, Journal, Oracle, read_all, text_of, word  # noqa: E402
 
 WRITERS = 8
 READERS = 4
 METRICS = ["l2", "cosine", "dot"]
+CODES = {"l2": "sq8", "cosine": "none", "dot": "sq8"}  # that begin when there are 1,024 slots
 # Recall with these is low enough to see damage, and the graph has upper layers.
 CONFIGURATION = f"dim={DIM} m=8 ef_construction=60 seed=1"
 EF = 20
@@ -45,6 +49,7 @@ QUERIES = 200
 RECALL_EVERY = 2  # kills; of one collection
 RECALL_LOSS_MAX = 0.005  # on average over the run
 RECALL_LOSS_ONCE_MAX = 0.05
+RESTORE_SHARE = 0.25  # of the kills after which the run goes on with a restored directory
 
 
 def start_and_kill(daemon, delay_s):
@@ -70,6 +75,7 @@ class Run:
         self.oracle = Oracle()
         self.writers = [Journal(self.oracle) for _ in range(WRITERS)]
         self.side = Journal(self.oracle)
+        self.journals = [*self.writers, self.side]
         self.metrics = {}  # of the collections that the writers use, by name
         self.created = 0
         self.kills = 0
@@ -77,6 +83,9 @@ class Run:
         self.replies = 0
         self.ready_worst_s = 0
         self.recalls = []  # (of the collection, of the fresh one)
+        self.snapshots = 0  # that were made under load and restored
+        self.restores = 0  # with which the run went on
+        self.kills_in_restore = 0
         with self.daemon.connect() as connection:
             for metric in METRICS:
                 self.create(connection, metric)
@@ -84,14 +93,14 @@ class Run:
     def create(self, connection, metric):
         self.created += 1
         name = f"main-{self.created}"
-        connection.ok(f"CREATE {name} metric={metric} {CONFIGURATION}")
+        connection.ok(f"CREATE {name} metric={metric} codes={CODES[metric]} {CONFIGURATION}")
         self.metrics[name] = metric
 
     def cycle(self):
         self.kills += 1
-        begin = sum(journal.count for journal in [*self.writers, self.side])
+        begin = sum(journal.count for journal in self.journals)
         stopped = self.load()
-        operations = sum(journal.count for journal in [*self.writers, self.side]) - begin
+        operations = sum(journal.count for journal in self.journals) - begin
         durability = self.chance.choice(["always", "interval", "none"])
         checkpoint = self.chance.choice([150, 1000, 20000])
         self.daemon.arguments = ["--durability", durability, "--checkpoint-operations", str(checkpoint), "--threads",
@@ -105,6 +114,8 @@ class Run:
             print(f"kill {self.kills}: {operations} operations{stopped}, {again} kills in recovery, ready after "
                   f"{seconds:.2f} s, {len(points)} points; now durability {durability}, checkpoints each {checkpoint}"
                   f"{self.check_recall(connection, points)}", flush=True)
+        if self.chance.random() < RESTORE_SHARE:
+            self.go_on_restored()
 
     def load(self):
         """All clients at work until the kill. Returns what else there is to say of it."""
@@ -114,7 +125,7 @@ class Run:
         clients += [Reader(self.daemon, seeds.pop(), self.oracle, self.writers, self.metrics) for _ in range(READERS)]
         clients.append(SideClient(self.daemon, seeds.pop(), self.side, self.kills))
         if self.chance.random() < 0.5:
-            clients.append(Maintainer(self.daemon, seeds.pop(), names))
+            clients.append(Maintainer(self.daemon, seeds.pop(), self.journals, names, f"load-{self.kills}"))
         delay_s = self.chance.uniform(0.05, 2)
         stop = self.chance.random() < 0.15
         stop_delay_s = self.chance.uniform(0.001, 0.2)
@@ -136,6 +147,8 @@ class Run:
         self.replies += sum(client.count for client in clients if isinstance(client, Reader))
         for client in clients:
             client.connection.close()
+            if isinstance(client, Maintainer):
+                self.check_snapshots(client.snapshots[-1:])
         return ", killed in a stop" if stop else ""
 
     def kill_recoveries(self):
@@ -148,6 +161,48 @@ class Run:
             count += start_and_kill(self.daemon, delay_s)
         self.kills_in_recovery += count
         return count
+
+    def check_snapshots(self, snapshots):
+        """Restores those that were made under load beside the directory that was just killed."""
+        for tag, least, last in snapshots:
+            self.snapshots += 1
+            with tempfile.TemporaryDirectory(prefix="vsd-test-") as folder:
+                with harness.Daemon("--restore", os.path.join(self.daemon.directory, "snapshots", tag),
+                                    directory=os.path.join(folder, "data")) as restored:
+                    connection = restored.connect()
+                    listed = [collection["name"] for collection in connection.ok("LIST")["collections"]]
+                    present = {(name, None): EXISTS for name in listed}
+                    for name in listed:
+                        present.update(read_all(connection, name))
+                for journal, first in zip(self.journals, least):
+                    journal.take_out_at(present, first, last)
+                if present != {(name, None): EXISTS for name in self.metrics}:
+                    raise AssertionError(f"a snapshot holds what nobody made, or misses a collection: {list(present)[:20]}")
+
+    def go_on_restored(self):
+        """Makes a snapshot, restores it into another directory, and goes on there: the next check compares all."""
+        with self.daemon.connect() as connection:
+            source = make_snapshot(connection, "quiet")["path"]
+        self.daemon.kill()
+        old, self.daemon.directory = self.daemon.directory, f"{self.daemon.directory}+"
+        arguments, restore = self.daemon.arguments, ["--restore", source]
+        kills = 0
+        for _ in range(self.chance.choice([0, 1, 2])):
+            self.daemon.arguments = [*arguments, *restore]
+            start_and_kill(self.daemon, 0.001 * 300 ** self.chance.random())
+            kills += 1
+            # Once it is all there another restore would be refused.
+            if os.path.isdir(os.path.join(self.daemon.directory, "rocksdb")):
+                restore = []
+        self.kills_in_restore += kills
+        self.daemon.arguments = [*arguments, *restore]
+        self.daemon.start()
+        self.daemon.arguments = arguments
+        shutil.rmtree(old)
+        with self.daemon.connect() as connection:
+            points = self.check(connection)
+        self.restores += 1
+        print(f"goes on with a restored directory: {kills} kills in the restore, {len(points)} points", flush=True)
 
     def check(self, connection):
         """All that must hold after a restart. Returns the points: their versions by key."""
@@ -163,7 +218,7 @@ class Run:
                 raise AssertionError(f"{collection}: STATS counts {live} points, SCAN shows {len(found)}")
             points.update(found)
         present.update(points)
-        for journal in [*self.writers, self.side]:
+        for journal in self.journals:
             journal.settle(present)
         if present != {(name, None): EXISTS for name in self.metrics}:
             raise AssertionError(f"these exist and nobody made them, or a collection is missing: {list(present)[:20]}")
@@ -201,7 +256,7 @@ class Run:
             return ""
         name, metric = sorted(self.metrics.items())[self.kills // RECALL_EVERY % len(METRICS)]
         fresh = f"fresh-{self.kills}"
-        connection.ok(f"CREATE {fresh} metric={metric} {CONFIGURATION}")
+        connection.ok(f"CREATE {fresh} metric={metric} codes={CODES[metric]} {CONFIGURATION}")
         lines = [f"ADD {fresh} {word(key[1])} {text_of(key, version)}" for key, version in points.items()
                  if key[0] == name]
         self.chance.shuffle(lines)
@@ -236,9 +291,11 @@ class Run:
         return found / max(1, sum(map(len, exact)))
 
     def finish(self):
-        operations = sum(journal.count for journal in [*self.writers, self.side])
+        operations = sum(journal.count for journal in self.journals)
         print(f"{operations} operations acknowledged, {self.replies} reads checked, {self.kills} kills and "
               f"{self.kills_in_recovery} in recovery, ready after {self.ready_worst_s:.2f} s at worst")
+        print(f"{self.snapshots} snapshots made under load were restored; {self.restores} times the run went on with a "
+              f"restored directory, {self.kills_in_restore} kills in restores")
         if self.recalls:
             old, new = [sum(column) / len(self.recalls) for column in zip(*self.recalls)]
             print(f"recall@{K} at ef={EF} on average of {len(self.recalls)}: {old:.4f}, fresh {new:.4f}")
