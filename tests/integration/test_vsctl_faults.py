@@ -188,8 +188,9 @@ class StoppedImport(FaultTest):
 
     def test_ctrl_c_at_a_terminal(self):
         ours, theirs = pty.openpty()
+        # One connection: while it waits here for the bar to be drawn, no other one ends the import.
         code, output, _, adds = self.stop_at(5000, lambda process: (time.sleep(0.3), process.send_signal(signal.SIGINT)),
-                                             stderr=theirs)
+                                             "--connections", "1", stderr=theirs)
         os.close(theirs)
         shown = b""
         try:
