@@ -3,18 +3,6 @@
 #include "daemon/protocol.h"
 
 namespace vs::daemon {
-namespace {
-
-std::string_view codes_name(storage::Codes codes) {
-  switch (codes) {
-    case storage::Codes::kNone:
-      break;
-  }
-  return "none";
-}
-
-}  // namespace
-
 std::string& JsonObject::key(std::string_view key) {
   if (!first_) out_ += ',';
   first_ = false;
@@ -40,7 +28,7 @@ void write_config(JsonObject& object, const storage::CollectionConfig& config) {
   object.real("ml", config.ml);
   object.integer("ef_search", config.ef_search);
   object.integer("seed", config.seed.value_or(0));
-  object.text("codes", codes_name(config.codes));
+  object.text("codes", storage::code_type_name(config.codes.value_or(storage::CodeType::kNone)));
 }
 
 void write_point(JsonObject& object, const storage::Point& point, storage::With with) {

@@ -25,7 +25,7 @@ Result<storage::CollectionConfig> read_config(const Call& call) {
   config.m = graph.m.value_or(config.m);
   config.ef_construction = graph.ef_construction.value_or(config.ef_construction);
   config.ml = graph.ml.value_or(config.ml);
-  config.codes = graph.codes.value_or(config.codes);
+  config.codes = graph.codes;
   config.ef_search = ef_search.value_or(config.ef_search);
   if (const auto* const value = call.option("metric")) {
     VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(*value, "metric"));
@@ -54,11 +54,8 @@ Result<storage::RebuildOptions> read_graph_options(const Call& call) {
   }
   if (const auto* const value = call.option("codes")) {
     VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(*value, "codes"));
-    if (name == "sq8") {
-      return Status(Code::kBadArgument, "this version stores no codes, got codes=sq8; codes=none works");
-    }
-    if (name != "none") return Status(Code::kBadArgument, "codes must be none, got " + excerpt(name));
-    options.codes = storage::Codes::kNone;
+    options.codes = storage::code_type_from_name(name);
+    if (!options.codes) return Status(Code::kBadArgument, "codes must be none or sq8, got " + excerpt(name));
   }
   return options;
 }
@@ -110,6 +107,12 @@ Status run_stats(const Call& call, std::string& json) {
   reply.integer("generation", stats.generation);
   reply.integer("lsn", stats.lsn.value);
   reply.integer("checkpoint_lsn", stats.checkpoint_lsn.value);
+  if (stats.codes) {
+    JsonObject range(reply.key("code_range"));
+    range.real("low", static_cast<double>(stats.codes->range.low));
+    range.real("step", static_cast<double>(stats.codes->range.step));
+    range.key("exact") += stats.codes->exact ? "true" : "false";
+  }
   reply.key("bytes");
   JsonObject bytes(json);
   for (const auto& [file, size] : stats.bytes) bytes.integer(file, size);

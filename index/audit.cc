@@ -51,18 +51,20 @@ class Auditor {
   // From a slot near it that is `reached`. Upper layers may lead to one that is not, and to `slot` itself: so the
   // search starts at the entry point as well.
   static void relink(Graph& graph, Slot slot, const std::vector<bool>& reached) {
-    const float* query = graph.vector(slot);
+    const Codes::Use use = graph.codes_.use();
+    const Rows& rows = use.rows();
+    const void* query = rows.row(slot);
     const Graph::Entry start = graph.entry();
-    const Neighbor entry{graph.distance(query, start.slot), start.slot};
+    const Neighbor entry{rows.distance(query, start.slot), start.slot};
     Neighbor nearest = entry;
-    for (int layer = start.level; layer > 0; --layer) nearest = graph.descend(query, nearest, layer, nullptr);
+    for (int layer = start.level; layer > 0; --layer) nearest = graph.descend(rows, query, nearest, layer, nullptr);
     const std::array<Neighbor, 2> entries = {nearest, entry};
     Graph::SearchScratch& s = Graph::scratch();
-    graph.search_layer<false>(query, entries, graph.config().ef_construction, 0, slot, s, nullptr);
+    graph.search_layer<false>(rows, query, entries, graph.config().ef_construction, 0, slot, s, nullptr);
     std::erase_if(s.results,
                   [&](const Neighbor& n) { return n.slot.value >= reached.size() || !reached[n.slot.value]; });
     graph.prefer_live(s.results);
-    graph.link_from_any(s.results, slot);
+    graph.link_from_any(rows, s.results, slot);
   }
 };
 

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace vs {
 
 namespace kernels_portable {
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
+int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
+int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
 }  // namespace kernels_portable
 
 #if defined(__x86_64__)
@@ -15,12 +18,16 @@ float dot(const float* a, const float* b, size_t dim);
 namespace kernels_avx2 {
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
+int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
+int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
 }  // namespace kernels_avx2
 
-// REQUIRES: the processor has AVX-512F.
+// REQUIRES: the processor has AVX-512 F and BW.
 namespace kernels_avx512 {
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
+int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
+int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
 }  // namespace kernels_avx512
 #endif
 

@@ -21,6 +21,18 @@ float sum(const float* a, const float* b, size_t dim, Term term) {
   return lanes[0];
 }
 
+// Over 64 bytes at a time, whose sum 32 bits hold, so that the compiler can use its vector registers.
+template <class Term>
+int64_t code_sum(const uint8_t* a, const uint8_t* b, size_t bytes, Term term) {
+  int64_t sum = 0;
+  for (size_t i = 0; i < bytes; i += 64) {
+    int32_t part = 0;
+    for (size_t j = i; j < i + 64; ++j) part += term(a[j], b[j]);
+    sum += part;
+  }
+  return sum;
+}
+
 }  // namespace
 
 float l2_squared(const float* a, const float* b, size_t dim) {
@@ -29,6 +41,14 @@ float l2_squared(const float* a, const float* b, size_t dim) {
 
 float dot(const float* a, const float* b, size_t dim) {
   return sum(a, b, dim, [](float x, float y) { return x * y; });
+}
+
+int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int /*zero*/) {
+  return code_sum(a, b, bytes, [](int x, int y) { return (x - y) * (x - y); });
+}
+
+int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero) {
+  return -code_sum(a, b, bytes, [zero](int x, int y) { return (x - zero) * (y - zero); });
 }
 
 }  // namespace vs::kernels_portable

@@ -13,12 +13,20 @@ constexpr Graph::Entry unpack(uint64_t word) {
   return {Slot{static_cast<uint32_t>(word)}, static_cast<int>(word >> 32) - 1};
 }
 
+Rows float_rows(const GraphConfig& config, const GraphMemory& memory) {
+  return {.base = memory.vectors,
+          .stride = config.geometry.vector_stride(),
+          .bytes = config.geometry.dim * sizeof(float),
+          .dim = config.geometry.dim,
+          .of_floats = index_distance(config.metric)};
+}
+
 }  // namespace
 
 Graph::Graph(const GraphConfig& config, GraphMemory memory, uint32_t slots_max)
     : config_(config),
       memory_(memory),
-      distance_(index_distance(config.metric)),
+      codes_(config.metric, float_rows(config, memory), memory.codes),
       nodes_(slots_max),
       live_(slots_max / 64 + 1),
       dead_(slots_max / 64 + 1),
@@ -31,22 +39,6 @@ Graph::Entry Graph::entry() const {
   return unpack(entry_.load(std::memory_order_acquire));
 }  // pairs with raise_entry()
 
-std::span<uint32_t> Graph::links(Slot slot, int layer) const {
-  if (layer == 0) return {memory_.links0 + size_t{slot.value} * geometry().m0(), geometry().m0()};
-  const size_t row = size_t{nodes_[slot.value] & kRowMask} + static_cast<size_t>(layer - 1);
-  return {memory_.upper + row * geometry().m, geometry().m};
-}
-
-// std::atomic_ref<const T> comes only with C++26; the words lie in writable memory in every mode of use.
-uint32_t Graph::load_link(const uint32_t& word) {
-  return std::atomic_ref<uint32_t>(const_cast<uint32_t&>(word))
-      .load(std::memory_order_acquire);  // pairs with store_link()
-}
-
-void Graph::store_link(uint32_t& word, uint32_t value) {
-  std::atomic_ref<uint32_t>(word).store(value, std::memory_order_release);  // pairs with load_link()
-}
-
 void Graph::extend(uint32_t slot_count) {
   nodes_.grow(slot_count);
   live_.grow(slot_count / 64 + 1);
@@ -58,6 +50,7 @@ void Graph::extend(uint32_t slot_count) {
     nodes_[i] = static_cast<uint32_t>(node_level) << kRowBits | static_cast<uint32_t>(upper_rows_);
     upper_rows_ += static_cast<uint64_t>(node_level);
   }
+  codes_.extend(slot_count_.load(std::memory_order_relaxed), slot_count);
   slot_count_.store(slot_count, std::memory_order_release);  // pairs with slot_count()
 }
 
@@ -89,10 +82,6 @@ bool Graph::clear(Bitmap& bitmap, Slot slot) {
   return (bitmap[slot.value / 64].fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0;
 }
 
-bool Graph::test(const Bitmap& bitmap, Slot slot) {
-  return (bitmap[slot.value / 64].load(std::memory_order_acquire) >> (slot.value % 64) & 1) != 0;
-}
-
 void Graph::publish(Slot slot) {
   clear(dead_, slot);  // a repair may bring back what was taken for dead
   if (set(live_, slot)) return;
@@ -100,14 +89,13 @@ void Graph::publish(Slot slot) {
   ++publications_;  // after the bit, as in retract()
 }
 
-void Graph::retract(Slot slot) {
+// Ways are handed over between the publication of the one and the death of the other, when either may be found: a search
+// that began before there was a successor does not know it.
+void Graph::retract(Slot slot, Slot successor) {
+  if (successor != kNoSlot && same_vector(slot, successor)) hand_over(slot, successor);
   if (clear(live_, slot)) --live_count_;
   if (!set(dead_, slot)) ++dead_link_events_;  // after the bit: whoever counts this death finds it
 }
-
-bool Graph::live(Slot slot) const { return test(live_, slot); }
-
-bool Graph::dead(Slot slot) const { return test(dead_, slot); }
 
 void Graph::lost_link(Slot slot) {
   if (!test(doubtful_, slot)) set(doubtful_, slot);

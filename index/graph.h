@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "index/chunked.h"
+#include "index/codes.h"
 #include "index/distance.h"
 #include "index/geometry.h"
 #include "index/types.h"
@@ -43,6 +44,7 @@ struct GraphMemory {
   const std::byte* vectors = nullptr;
   uint32_t* links0 = nullptr;
   uint32_t* upper = nullptr;
+  std::byte* codes = nullptr;  // null: there are none
 };
 
 // What one search did.
@@ -85,9 +87,19 @@ class Graph {
     return reinterpret_cast<const float*>(memory_.vectors + slot.value * geometry().vector_stride());
   }
   // REQUIRES: layer <= level(slot). Words are read and written through load_link() and store_link() only.
-  std::span<uint32_t> links(Slot slot, int layer) const;
-  static uint32_t load_link(const uint32_t& word);
-  static void store_link(uint32_t& word, uint32_t value);
+  std::span<uint32_t> links(Slot slot, int layer) const {
+    if (layer == 0) return {memory_.links0 + size_t{slot.value} * geometry().m0(), geometry().m0()};
+    const size_t row = size_t{nodes_[slot.value] & kRowMask} + static_cast<size_t>(layer - 1);
+    return {memory_.upper + row * geometry().m, geometry().m};
+  }
+  // std::atomic_ref<const T> comes only with C++26; the words lie in writable memory in every mode of use.
+  static uint32_t load_link(const uint32_t& word) {
+    return std::atomic_ref<uint32_t>(const_cast<uint32_t&>(word))
+        .load(std::memory_order_acquire);  // pairs with store_link()
+  }
+  static void store_link(uint32_t& word, uint32_t value) {
+    std::atomic_ref<uint32_t>(word).store(value, std::memory_order_release);  // pairs with load_link()
+  }
 
   // Makes slots slot_count()..slot_count-1 exist. REQUIRES: memory for them is backed, their links are 0 (or, in
   // recovery, scrubbed) and their vectors are written.
@@ -99,9 +111,10 @@ class Graph {
   // Tells the graph that `slot` is linked already (it was opened from files).
   void adopt(Slot slot);
   void publish(Slot slot);
-  void retract(Slot slot);
-  bool live(Slot slot) const;
-  bool dead(Slot slot) const;
+  // `successor`, when there is one, is what was inserted in its place and is published.
+  void retract(Slot slot, Slot successor = kNoSlot);
+  bool live(Slot slot) const { return test(live_, slot); }
+  bool dead(Slot slot) const { return test(dead_, slot); }
   // Rises with every event by which a list may have come to hold a link to a dead slot: a retract(), or an insertion
   // that linked to one.
   uint64_t dead_link_events() const { return dead_link_events_.load(std::memory_order_acquire); }
@@ -111,12 +124,17 @@ class Graph {
 
   // The `ef` nearest live slots that the graph search finds (algorithms 2 and 5), nearest first. Slots that are not
   // live are traversed, but take no place among the ef. `query` has dim floats, unit length for cosine. `trace` may be
-  // null.
-  std::vector<Neighbor> search(const float* query, uint32_t ef, SearchTrace* trace = nullptr) const;
+  // null. When there are codes that do not tell all, somewhat more than `wanted` of the ef are ordered by their floats, and
+  // these are returned.
+  std::vector<Neighbor> search(const float* query, uint32_t ef, SearchTrace* trace = nullptr,
+                               uint32_t wanted = limits::kEfMax) const;
   // The k nearest live slots, by looking at all of them.
   std::vector<Neighbor> search_exact(const float* query, uint32_t k, SearchTrace* trace = nullptr) const;
 
-  float distance(const float* query, Slot slot) const;
+  // Of the floats.
+  float distance(const float* query, Slot slot) const { return codes_.floats().distance(query, slot); }
+  Codes& codes() { return codes_; }
+  const Codes& codes() const { return codes_; }
 
  private:
   friend class Auditor;
@@ -126,31 +144,39 @@ class Graph {
   struct SearchScratch;
   static SearchScratch& scratch();
 
-  Neighbor descend(const float* query, Neighbor from, int layer, SearchTrace* trace) const;
+  // Of all that follow: `rows` is what distances are computed from, `query` a row of that kind.
+  Neighbor descend(const Rows& rows, const void* query, Neighbor from, int layer, SearchTrace* trace) const;
   template <bool kOnlyLive>
-  void search_layer(const float* query, std::span<const Neighbor> entries, uint32_t ef, int layer, Slot skip,
-                    SearchScratch& scratch, SearchTrace* trace) const;
+  void search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
+                    Slot skip, SearchScratch& scratch, SearchTrace* trace) const;
 
-  std::vector<Neighbor> select_neighbors(std::span<const Neighbor> nearest_first, uint32_t count,
+  void rerank(const float* query, uint32_t wanted, std::vector<Neighbor>& results) const;
+
+  std::vector<Neighbor> select_neighbors(const Rows& rows, std::span<const Neighbor> nearest_first, uint32_t count,
                                          std::vector<Neighbor> kept = {}) const;
   void prefer_live(std::vector<Neighbor>& nearest_first) const;
-  bool add_link(Slot from, int layer, Neighbor to);
-  bool replace_pruned(Slot from, int layer, Neighbor to, std::span<uint32_t> words);
-  void link(Slot slot, SearchTrace* trace, Slot replaced);
+  bool add_link(const Rows& rows, Slot from, int layer, Neighbor to);
+  bool replace_pruned(const Rows& rows, Slot from, int layer, Neighbor to, std::span<uint32_t> words);
+  void link(const Rows& rows, Slot slot, SearchTrace* trace, Slot replaced);
+  void link_from_chosen(const Rows& rows, std::span<const Neighbor> chosen, Slot slot);
   bool same_vector(Slot a, Slot b) const;
   Slot last_equal(std::span<const Neighbor> nearest_first, Slot slot) const;
-  void link_behind(Slot twin, Slot slot);
+  void link_beside(const Rows& rows, Slot old, Slot slot);
+  void hand_over(Slot old, Slot slot);
+  void link_behind(const Rows& rows, Slot twin, Slot slot);
   void keep_only_ways_in(std::span<const Neighbor> candidates, Slot from, Slot without,
                          std::vector<Neighbor>& kept) const;
   bool has_way_in(Slot slot, Slot except) const;
-  void lead_to(Slot from, Slot to);
-  void replace_farthest_link(Slot from, Slot to);
-  void link_from_any(std::span<const Neighbor> nearest_first, Slot to);
+  void lead_to(const Rows& rows, Slot from, Slot to);
+  void replace_farthest_link(const Rows& rows, Slot from, Slot to);
+  void link_from_any(const Rows& rows, std::span<const Neighbor> nearest_first, Slot to);
   void raise_entry(Slot slot);
   std::mutex& stripe(Slot slot) { return stripes_[slot.value % stripes_.size()]; }
   // One bit a slot.
   using Bitmap = ChunkedArray<std::atomic<uint64_t>>;
-  static bool test(const Bitmap& bitmap, Slot slot);
+  static bool test(const Bitmap& bitmap, Slot slot) {
+    return (bitmap[slot.value / 64].load(std::memory_order_acquire) >> (slot.value % 64) & 1) != 0;
+  }
   static bool set(Bitmap& bitmap, Slot slot);
   static bool clear(Bitmap& bitmap, Slot slot);
   // A list on layer 0 does not lead to `slot` any more: searches may miss it.
@@ -162,7 +188,7 @@ class Graph {
 
   const GraphConfig config_;
   const GraphMemory memory_;
-  const DistanceFunction distance_;
+  Codes codes_;
   ChunkedArray<uint32_t> nodes_;
   Bitmap live_;
   Bitmap dead_;

@@ -41,6 +41,8 @@ inline constexpr uint32_t kScanLimitMax = 10'000;
 inline constexpr uint32_t kMDefault = 16;
 inline constexpr uint32_t kEfConstructionDefault = 200;
 inline constexpr uint32_t kEfSearchDefault = 64;
+// New collections have one-byte codes from here on: below, a code does not fill its cache line.
+inline constexpr uint32_t kCodesFromDim = 64;
 inline constexpr uint32_t kKDefault = 10;
 inline constexpr uint32_t kScanLimitDefault = 100;
 

@@ -1,44 +1,52 @@
 // Searching: Malkov & Yashunin, algorithms 2 (one layer) and 5 (the whole graph).
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include "index/graph.h"
 #include "index/search_scratch.h"
 
 namespace vs {
+namespace {
+
+constexpr uint32_t kRerankMore = 10;
+
+void prefetch_list(std::span<const uint32_t> words) {
+  for (size_t i = 0; i < words.size(); i += 16) __builtin_prefetch(&words[i], 0, 3);
+}
+
+}  // namespace
 
 Graph::SearchScratch& Graph::scratch() {
   thread_local SearchScratch instance;
   return instance;
 }
 
-float Graph::distance(const float* query, Slot slot) const {
-  constexpr float kLargest = std::numeric_limits<float>::max();
-  const float d = distance_(query, vector(slot), geometry().dim);
-  // Components near the end of float's range make sums that are infinite or NaN; neither may reach an ordering.
-  if (d < kLargest) return d > -kLargest ? d : -kLargest;
-  return kLargest;
-}
-
-Neighbor Graph::descend(const float* query, Neighbor from, int layer, SearchTrace* trace) const {
+Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int layer, SearchTrace* trace) const {
   const uint32_t slot_bound = slot_count();
+  SearchScratch& s = scratch();
   uint64_t distances = 0;
   for (bool moved = true; moved;) {
     moved = false;
     if (trace != nullptr) ++trace->hops[static_cast<size_t>(layer)];
+    s.fresh.clear();
     for (const uint32_t& word : links(from.slot, layer)) {
       const uint32_t link = load_link(word);
       if (link == 0 || link > slot_bound) continue;
       const Slot slot{link - 1};
       if (level(slot) < layer) continue;  // only a damaged word leads there; its row there would be another node's
-      const Neighbor candidate{distance(query, slot), slot};
-      ++distances;
+      s.fresh.push_back(slot);
+    }
+    const size_t ahead = rows_ahead(rows);
+    for (size_t i = 0; i < std::min(ahead, s.fresh.size()); ++i) rows.prefetch(s.fresh[i]);
+    for (size_t i = 0; i < s.fresh.size(); ++i) {
+      if (i + ahead < s.fresh.size()) rows.prefetch(s.fresh[i + ahead]);
+      const Neighbor candidate{rows.distance(query, s.fresh[i]), s.fresh[i]};
       if (candidate < from) {
         from = candidate;
         moved = true;
       }
     }
+    distances += s.fresh.size();
   }
   if (trace != nullptr) trace->distances += distances;
   return from;
@@ -46,71 +54,53 @@ Neighbor Graph::descend(const float* query, Neighbor from, int layer, SearchTrac
 
 // Leaves the nearest slots, nearest first, in scratch.results. `skip` is neither visited nor returned.
 template <bool kOnlyLive>
-void Graph::search_layer(const float* query, std::span<const Neighbor> entries, uint32_t ef, int layer, Slot skip,
-                         SearchScratch& s, SearchTrace* trace) const {
+void Graph::search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
+                         Slot skip, SearchScratch& s, SearchTrace* trace) const {
   const uint32_t slot_bound = slot_count();
-  const size_t stride = geometry().vector_stride();
+  const size_t ahead = rows_ahead(rows);
   s.visited.start(slot_bound);
-  s.frontier.clear();
-  s.results.clear();
+  s.pool.start(ef);
   if (skip != kNoSlot) s.visited.insert(skip);
 
-  const auto offer = [&](Neighbor candidate) {
-    const bool full = s.results.size() >= ef;
-    if (full && !(candidate < s.results.front())) return;
-    s.frontier.push_back(candidate);
-    std::push_heap(s.frontier.begin(), s.frontier.end(), NearestFirst());
-    if (kOnlyLive && !live(candidate.slot)) return;
-    if (full) {
-      std::pop_heap(s.results.begin(), s.results.end());
-      s.results.back() = candidate;
-    } else {
-      s.results.push_back(candidate);
-    }
-    std::push_heap(s.results.begin(), s.results.end());
-  };
+  const auto counts = [this](Slot slot) { return !kOnlyLive || live(slot); };
   for (const Neighbor& entry : entries) {
-    if (s.visited.insert(entry.slot)) offer(entry);
+    if (s.visited.insert(entry.slot)) s.pool.offer(entry, counts);
   }
 
   uint64_t distances = 0;
   uint32_t hops = 0;
-  while (!s.frontier.empty()) {
-    std::pop_heap(s.frontier.begin(), s.frontier.end(), NearestFirst());
-    const Neighbor nearest = s.frontier.back();
-    s.frontier.pop_back();
-    if (s.results.size() >= ef && s.results.front() < nearest) break;
+  for (Slot nearest = s.pool.take(); nearest != kNoSlot; nearest = s.pool.take()) {
     ++hops;
-
-    // First all that is new, then their distances: the memory of the next vector is asked for while one is computed.
+    // First all that is new, then their distances: the memory of the next rows is asked for while one is computed.
     s.fresh.clear();
-    for (const uint32_t& word : links(nearest.slot, layer)) {
+    for (const uint32_t& word : links(nearest, layer)) {
       const uint32_t link = load_link(word);
       if (link == 0 || link > slot_bound) continue;
       const Slot slot{link - 1};
-      if (level(slot) < layer || !s.visited.insert(slot)) continue;
+      if ((layer > 0 && level(slot) < layer) || !s.visited.insert(slot)) continue;
       s.fresh.push_back(slot);
     }
-    for (size_t i = 0; i < std::min(kPrefetchAhead, s.fresh.size()); ++i) prefetch(vector(s.fresh[i]), stride);
+    for (size_t i = 0; i < std::min(ahead, s.fresh.size()); ++i) rows.prefetch(s.fresh[i]);
     for (size_t i = 0; i < s.fresh.size(); ++i) {
-      if (i + kPrefetchAhead < s.fresh.size()) prefetch(vector(s.fresh[i + kPrefetchAhead]), stride);
-      offer({distance(query, s.fresh[i]), s.fresh[i]});
+      if (i + ahead < s.fresh.size()) rows.prefetch(s.fresh[i + ahead]);
+      const Neighbor candidate{rows.distance(query, s.fresh[i]), s.fresh[i]};
+      if (s.pool.offer(candidate, counts)) prefetch_list(links(candidate.slot, layer));
     }
     distances += s.fresh.size();
   }
-  std::sort_heap(s.results.begin(), s.results.end());
+  s.pool.results(s.results);
   if (trace != nullptr) {
     trace->distances += distances;
     trace->hops[static_cast<size_t>(layer)] += hops;
   }
 }
 
-template void Graph::search_layer<true>(const float*, std::span<const Neighbor>, uint32_t, int, Slot, SearchScratch&,
-                                        SearchTrace*) const;
-template void Graph::search_layer<false>(const float*, std::span<const Neighbor>, uint32_t, int, Slot, SearchScratch&,
-                                         SearchTrace*) const;
+template void Graph::search_layer<true>(const Rows&, const void*, std::span<const Neighbor>, uint32_t, int, Slot,
+                                        SearchScratch&, SearchTrace*) const;
+template void Graph::search_layer<false>(const Rows&, const void*, std::span<const Neighbor>, uint32_t, int, Slot,
+                                         SearchScratch&, SearchTrace*) const;
 
-std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace* trace) const {
+std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace* trace, uint32_t wanted) const {
   const Entry start = entry();
   if (start.level < 0) return {};
   if (trace != nullptr) {
@@ -118,24 +108,53 @@ std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace
     trace->entry = start.slot;
     trace->distances = 1;
   }
-  const Neighbor first{distance(query, start.slot), start.slot};
+  SearchScratch& s = scratch();
+  const Codes::Use use = codes_.use();
+  const Rows& rows = use.rows();
+  s.code.resize(rows.bytes);
+  bool exact = true;
+  const void* const row = codes_.query_row(rows, query, s.code, exact);
+  const Neighbor first{rows.distance(row, start.slot), start.slot};
   Neighbor nearest = first;
-  for (int layer = start.level; layer > 0; --layer) nearest = descend(query, nearest, layer, trace);
+  for (int layer = start.level; layer > 0; --layer) nearest = descend(rows, row, nearest, layer, trace);
   // The entry point is far, so it is expanded only when `nearest` leads nowhere.
   const std::array<Neighbor, 2> entries = {nearest, first};
-  SearchScratch& s = scratch();
-  search_layer<true>(query, entries, ef, 0, kNoSlot, s, trace);
-  return s.results;
+  search_layer<true>(rows, row, entries, ef, 0, kNoSlot, s, trace);
+  std::vector<Neighbor> results = s.results;
+  // Asked for after the search: what it came upon was counted before.
+  if (rows.of_codes != nullptr && !(exact && codes_.exact())) rerank(query, wanted, results);
+  return results;
 }
 
+// Codes order the nearest nearly right: so the floats of twice as many as are wanted are enough (docs/benchmarks.md,
+// recall under cosine).
+void Graph::rerank(const float* query, uint32_t wanted, std::vector<Neighbor>& results) const {
+  results.resize(std::min<size_t>(results.size(), std::max(uint64_t{2} * wanted, uint64_t{wanted} + kRerankMore)));
+  const Rows& floats = codes_.floats();
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (i + 1 < results.size()) floats.prefetch(results[i + 1].slot);
+    results[i].distance = floats.distance(query, results[i].slot);
+  }
+  std::sort(results.begin(), results.end());
+}
+
+// From codes, too, where they tell as much as floats: then both searches give the same numbers.
 std::vector<Neighbor> Graph::search_exact(const float* query, uint32_t k, SearchTrace* trace) const {
   std::vector<Neighbor> nearest;
   if (k == 0) return nearest;
+  const Codes::Use use = codes_.use();
+  SearchScratch& s = scratch();
+  s.code.resize(use.rows().bytes);
+  bool exact = true;
+  const void* row = codes_.query_row(use.rows(), query, s.code, exact);
+  const bool from_codes = exact && codes_.exact();
+  const Rows& rows = from_codes ? use.rows() : codes_.floats();
+  if (!from_codes) row = query;
   const uint32_t count = slot_count();
   uint64_t distances = 0;
   for (Slot slot{0}; slot.value < count; ++slot.value) {
     if (!live(slot)) continue;
-    const Neighbor candidate{distance(query, slot), slot};
+    const Neighbor candidate{rows.distance(row, slot), slot};
     ++distances;
     if (nearest.size() < k) {
       nearest.push_back(candidate);
@@ -149,6 +168,8 @@ std::vector<Neighbor> Graph::search_exact(const float* query, uint32_t k, Search
   }
   std::sort_heap(nearest.begin(), nearest.end());
   if (trace != nullptr) trace->distances += distances;
+  // One came meanwhile that is off the grid.
+  if (from_codes && !codes_.exact()) return search_exact(query, k, trace);
   return nearest;
 }
 

@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "index/graph.h"
+#include "index/pool.h"
 
 namespace vs {
+
+inline constexpr size_t kBytesAhead = 4096;
 
 // A set of slots that is emptied in no time: a slot is in it when its stamp is the current epoch's. Two bytes a slot,
 // so that the stamps of 100,000 slots stay in a core's cache.
@@ -39,16 +42,14 @@ struct NearestFirst {
 
 struct Graph::SearchScratch {
   VisitedSet visited;
-  std::vector<Neighbor> frontier;  // heap, nearest on top
-  std::vector<Neighbor> results;   // heap, farthest on top; sorted at the end of a layer
+  Pool pool;
+  std::vector<Neighbor> frontier;  // of the vacuum: heap, nearest on top
+  std::vector<Neighbor> results;   // of a layer, nearest first
   std::vector<Slot> fresh;         // neighbours of the node in hand that were not seen before
+  std::vector<uint8_t> code;       // of a query
 };
 
-inline constexpr size_t kPrefetchAhead = 2;
-
-inline void prefetch(const float* vector, size_t bytes) {
-  const char* p = reinterpret_cast<const char*>(vector);
-  for (size_t offset = 0; offset < bytes; offset += 64) __builtin_prefetch(p + offset, 0, 3);
-}
+// How many rows are asked for before they are needed: as many bytes as a core can wait for at a time.
+inline size_t rows_ahead(const Rows& rows) { return std::clamp<size_t>(kBytesAhead / rows.bytes, 2, 8); }
 
 }  // namespace vs

@@ -4,6 +4,7 @@
 #include "index/vacuum.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "index/audit.h"
@@ -23,6 +24,8 @@ constexpr uint64_t kSearchForAllShare = 16;
 // Rounds of searching for those that lost a way in. Each has few to do; two points that take the same word from each other
 // in turns would go on for ever.
 constexpr int kFindRoundsMax = 4;
+
+constexpr float kRounding = 1e-5f;
 
 }  // namespace
 
@@ -110,8 +113,8 @@ void Vacuum::end() {
 }
 
 // Reads a list, and if there are dead ones in it, tells them from the living. Returns whether there are.
-bool Vacuum::read(Slot slot, int layer, List& list) const {
-  const float* base = graph_.vector(slot);
+bool Vacuum::read(const Rows& rows, Slot slot, int layer, List& list) const {
+  const std::byte* base = rows.row(slot);
   const uint32_t slot_bound = graph_.slot_count();
   const auto possible = [&](uint32_t link) {
     return link != 0 && link <= slot_bound && graph_.level(Slot{link - 1}) >= layer;
@@ -126,7 +129,7 @@ bool Vacuum::read(Slot slot, int layer, List& list) const {
   for (const uint32_t link : list.words) {
     if (!possible(link)) continue;
     const Slot target{link - 1};
-    (graph_.dead(target) ? list.dead : list.kept).push_back({graph_.distance(base, target), target});
+    (graph_.dead(target) ? list.dead : list.kept).push_back({rows.distance(base, target), target});
   }
   return !list.dead.empty();
 }
@@ -136,9 +139,8 @@ bool Vacuum::read(Slot slot, int layer, List& list) const {
 // Passes through dead slots only: what lies behind live ones, the live ones lead to. Equal vectors are one place to all
 // others, as in insertions: else a few hundred of them would crowd out everything else. Within a chain of them some are
 // taken, since one may lie before the base.
-bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) {
-  const float* base = graph_.vector(slot);
-  const size_t stride = graph_.geometry().vector_stride();
+bool Vacuum::look_behind_dead(const Rows& rows, Slot slot, int layer, const List& list) {
+  const std::byte* base = rows.row(slot);
   const uint32_t slot_bound = graph_.slot_count();
   const size_t wanted = graph_.geometry().links_in(layer);
   bool passed_over = false;
@@ -171,8 +173,8 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) {
       if (!about_to_be_published) s.fresh.push_back(target);
     }
     for (size_t i = 0; i < s.fresh.size(); ++i) {
-      if (i + 1 < s.fresh.size()) prefetch(graph_.vector(s.fresh[i + 1]), stride);
-      const Neighbor found{graph_.distance(base, s.fresh[i]), s.fresh[i]};
+      if (i + 1 < s.fresh.size()) rows.prefetch(s.fresh[i + 1]);
+      const Neighbor found{rows.distance(base, s.fresh[i]), s.fresh[i]};
       if (graph_.live(found.slot)) {
         const auto same = std::count_if(s.results.begin(), s.results.end(), [&](const Neighbor& n) {
           return n.distance == found.distance && graph_.same_vector(n.slot, found.slot);
@@ -200,14 +202,15 @@ bool Vacuum::look_behind_dead(Slot slot, int layer, const List& list) {
 // (the newest of a chain of equal vectors, of which the others are dead), those that the diversity heuristic chooses, and
 // the nearest of the rest (keepPrunedConnections of algorithm 4) until there are m. Without the latter lists become
 // shorter from round to round, and recall falls twice as much.
-std::vector<Neighbor> Vacuum::choose(Slot slot, int layer, std::vector<Neighbor> kept, size_t room) const {
+std::vector<Neighbor> Vacuum::choose(const Rows& rows, Slot slot, int layer, std::vector<Neighbor> kept,
+                                     size_t room) const {
   const size_t full = kept.size() + room;
   std::vector<Neighbor> rest;
   for (const Neighbor& candidate : Graph::scratch().results) {
     const bool needed = layer == 0 && kept.size() < full && !graph_.has_way_in(candidate.slot, slot);
     (needed ? kept : rest).push_back(candidate);
   }
-  std::vector<Neighbor> chosen = graph_.select_neighbors(rest, static_cast<uint32_t>(full), std::move(kept));
+  std::vector<Neighbor> chosen = graph_.select_neighbors(rows, rest, static_cast<uint32_t>(full), std::move(kept));
   for (const Neighbor& candidate : rest) {
     if (chosen.size() >= std::min<size_t>(full, graph_.geometry().m)) break;
     const bool in_it =
@@ -218,11 +221,13 @@ std::vector<Neighbor> Vacuum::choose(Slot slot, int layer, std::vector<Neighbor>
 }
 
 void Vacuum::clean(Slot slot, int layer) {
+  const Codes::Use use = graph_.codes_.use();
+  const Rows& rows = use.rows();
   List list;
-  while (read(slot, layer, list)) {
-    if (!look_behind_dead(slot, layer, list)) return;
+  while (read(rows, slot, layer, list)) {
+    if (!look_behind_dead(rows, slot, layer, list)) return;
     const size_t kept = list.kept.size();
-    const std::vector<Neighbor> chosen = choose(slot, layer, std::move(list.kept), list.dead.size());
+    const std::vector<Neighbor> chosen = choose(rows, slot, layer, std::move(list.kept), list.dead.size());
 
     const std::span<uint32_t> words = graph_.links(slot, layer);
     std::unique_lock<std::mutex> lock(graph_.stripe(slot));
@@ -245,7 +250,7 @@ void Vacuum::clean(Slot slot, int layer) {
     // None of the live should come to lead to a dead entry point; equal vectors link back by their chain only.
     for (size_t i = kept; i < chosen.size() && graph_.live(slot); ++i) {
       if (graph_.same_vector(chosen[i].slot, slot)) continue;
-      graph_.add_link(chosen[i].slot, layer, {chosen[i].distance, slot});
+      graph_.add_link(rows, chosen[i].slot, layer, {chosen[i].distance, slot});
     }
     return;
   }
@@ -257,10 +262,12 @@ bool Vacuum::find(Slot slot) {
   const std::vector<Neighbor> found = graph_.search(graph_.vector(slot), limits::kEfSearchDefault);
   const bool itself = std::any_of(found.begin(), found.end(), [&](const Neighbor& n) { return n.slot == slot; });
   if (itself || found.empty()) return true;
+  // Codes round differently from floats.
+  const float own = graph_.distance(graph_.vector(slot), slot);
   const bool no_place =
-      found.size() == limits::kEfSearchDefault && found.back().distance <= graph_.distance(graph_.vector(slot), slot);
+      found.size() == limits::kEfSearchDefault && found.back().distance <= own + kRounding * std::fabs(own);
   if (no_place) return true;
-  graph_.link_from_any(found, slot);
+  graph_.link_from_any(graph_.codes_.use().rows(), found, slot);
   return false;
 }
 

@@ -65,9 +65,9 @@ class Vacuum {
   uint64_t changes() const { return graph_.dead_link_events() + graph_.publications(); }
   void clean(uint32_t slots);
   void clean(Slot slot, int layer);
-  bool read(Slot slot, int layer, List& list) const;
-  bool look_behind_dead(Slot slot, int layer, const List& list);
-  std::vector<Neighbor> choose(Slot slot, int layer, std::vector<Neighbor> kept, size_t room) const;
+  bool read(const Rows& rows, Slot slot, int layer, List& list) const;
+  bool look_behind_dead(const Rows& rows, Slot slot, int layer, const List& list);
+  std::vector<Neighbor> choose(const Rows& rows, Slot slot, int layer, std::vector<Neighbor> kept, size_t room) const;
   void find(uint32_t slots);
   bool find(Slot slot);
 

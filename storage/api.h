@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "index/codes.h"
 #include "index/types.h"
 #include "storage/config.h"
 
@@ -89,6 +90,7 @@ struct CollectionStats {
   Lsn lsn;                                              // of the last operation that is acknowledged or about to be
   Lsn checkpoint_lsn;                                   // what a recovery would start from
   std::vector<std::pair<std::string, uint64_t>> bytes;  // size of each mapped file
+  std::optional<CodeState> codes;                       // what searches read; none: vectors
 };
 
 struct DatabaseStats {

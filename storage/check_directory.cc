@@ -8,8 +8,8 @@ namespace {
 Result<CheckReport> check_one(FileSystem& file_system, const Store& store, const std::string& directory,
                               const LastRun& last, const CollectionInfo& info, const CheckOptions& options,
                               Progress& progress) {
-  const auto opened =
-      Generation::open(file_system, generation_identity(directory, info), info.config, info.slots, Access::kReadOnly);
+  const auto opened = Generation::open(file_system, generation_identity(directory, info), info.config, info.slots,
+                                       info.codes, Access::kReadOnly);
   if (!opened.ok()) {
     if (opened.status().code() != Code::kCorrupt) return opened.status();
     return CheckReport::impossible(

@@ -165,7 +165,12 @@ Status Checker::look_at_vector(Slot slot, const Record& record) {
   }
   if (target_.generation.config().metric == Metric::kCosine) normalize(expected);
   const std::span<const float> mapped = target_.generation.vector(slot);
-  if (std::memcmp(mapped.data(), expected.data(), mapped.size_bytes()) == 0) return {};
+  if (std::memcmp(mapped.data(), expected.data(), mapped.size_bytes()) == 0) {
+    if (graph().codes().good(slot)) return {};
+    note("code", name_of(slot) + ": its code in codes.dat is not that of its vector");
+    findings_.codes.push_back(slot);
+    return {};
+  }
 
   const auto differs = std::mismatch(mapped.begin(), mapped.end(), expected.begin());
   std::string wrong = "component " + std::to_string(differs.first - mapped.begin()) + " is " +

@@ -22,6 +22,7 @@ struct Findings {
   std::vector<Slot> links;     // a list with a word that cannot be
   std::vector<Slot> reach;     // live, and no way leads there
   std::vector<Slot> vectors;   // not RocksDB's
+  std::vector<Slot> codes;     // not their vectors'
   std::vector<Lsn> stale;      // records of replaced operations
   bool rebuild = false;        // files, rows or slots are missing: only a new generation helps
   std::vector<Problem> texts;  // the first CheckReport::kProblemsMax

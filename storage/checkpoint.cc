@@ -19,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 // What (1) and (2) came to.
 struct OnDisk {
   AppliedWindow::Mark mark;
+  std::optional<CodeState> codes;
   std::chrono::nanoseconds replay_cost{0};  // of the operations up to the mark
 };
 
@@ -28,6 +29,7 @@ Result<OnDisk> bring_to_disk(const StorageContext& context, CollectionImpl& coll
   OnDisk done;
   done.replay_cost = collection.replay_cost();
   done.mark = collection.window().mark();
+  done.codes = generation.graph().codes().state();  // after the mark: it is true of all slots up to there
   if (Status synced = generation.sync(); !synced.ok()) {
     // What the kernel has of these pages is unknown from now on, and a second sync might well succeed without them.
     context.queue.fail(synced);
@@ -41,6 +43,7 @@ Status write_down(const StorageContext& context, CollectionImpl& collection, con
   const Lsn lsn = done.mark.lsn;
   info.checkpoint_lsn = lsn;
   info.slots = done.mark.slots;
+  info.codes = done.codes;
   Store::Batch batch(context.store);
   batch.put_info(collection.name(), info);
   for (const Lsn record : collection.window().superseded_until(lsn)) batch.delete_record(collection.number(), record);
@@ -60,7 +63,9 @@ Status checkpoint_collection(const StorageContext& context, CollectionImpl& coll
   const bool links_changed = generation->vacuum().take_changed();
   {
     std::lock_guard<std::mutex> lock(collection.info_mutex());
-    if (!links_changed && collection.window().mark().lsn <= collection.info().checkpoint_lsn) return {};
+    const bool codes_changed = collection.info().codes != generation->graph().codes().state();
+    if (!links_changed && !codes_changed && collection.window().mark().lsn <= collection.info().checkpoint_lsn)
+      return {};
   }
   const Lsn audited = collection.window().mark().lsn;
   VS_ASSIGN_OR_RETURN(const OnDisk done, bring_to_disk(context, collection, *generation));
@@ -90,6 +95,23 @@ Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& coll
   collection.switch_to_next();
   collection.set_audited(audited);
   stall = Clock::now() - begin;
+  return {};
+}
+
+Status encode_again(const StorageContext& context, CollectionImpl& collection) {
+  const std::shared_ptr<Generation> generation = collection.generation();
+  {
+    std::lock_guard<std::mutex> commit_lock(context.queue.commit_mutex());
+    if (collection.dropped()) return {};
+    std::lock_guard<std::mutex> lock(collection.info_mutex());
+    CollectionInfo info = collection.info();
+    info.codes.reset();
+    Store::Batch batch(context.store);
+    batch.put_info(collection.name(), info);
+    VS_RETURN_IF_ERROR(context.queue.write(batch, true));
+    collection.info() = info;
+  }
+  generation->graph().codes().encode_all([&](Slot slot) { return generation->graph().live(slot); });
   return {};
 }
 

@@ -154,8 +154,9 @@ Result<std::optional<CollectionImpl::Collected>> CollectionImpl::search(const Ge
                                                                         uint32_t count, SearchTrace& trace) const {
   const Graph& graph = generation.graph();
   uint64_t replacements = generation.replacements().count();
+  const uint32_t wanted = request.radius ? count : request.k + (request.id ? 1 : 0);
   std::vector<Neighbor> neighbors =
-      exact ? graph.search_exact(query.data(), count, &trace) : graph.search(query.data(), count, &trace);
+      exact ? graph.search_exact(query.data(), count, &trace) : graph.search(query.data(), count, &trace, wanted);
   const size_t found = neighbors.size();
   for (int tries = 0;; ++tries) {
     for (const Slot slot : generation.replacements().since(replacements)) {
@@ -267,6 +268,7 @@ CollectionStats CollectionImpl::stats() const {
     stats.checkpoint_lsn = info_.checkpoint_lsn;
   }
   stats.bytes = generation->file_bytes();
+  stats.codes = graph.codes().state();
   return stats;
 }
 

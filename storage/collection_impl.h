@@ -163,12 +163,15 @@ Result<RebuildReport> rebuild_collection(const StorageContext& context, Collecti
                                          Progress& progress);
 
 // checkpoint.cc: brings a collection's mapped files to the disk, writes that down, and trims the log. A collection
-// without new operations and without links that the vacuum changed is left alone. One at a time for each collection. Errors: kNoSpace, kReadOnly: the old
-// checkpoint stands; kIoError: fatal.
+// without new operations, and whose links and codes did not change either, is left alone. One at a time for each
+// collection. Errors: kNoSpace, kReadOnly: the old checkpoint stands; kIoError: fatal.
 Status checkpoint_collection(const StorageContext& context, CollectionImpl& collection);
 // The same for the next generation, which serves when this returns. `stall` is set to how long writes waited. Errors:
 // also kNotFound (the collection was dropped).
 Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& collection,
                              std::chrono::nanoseconds& stall);
+// Learns the range of the serving generation's codes anew and encodes all; searches read floats meanwhile. RocksDB is told
+// first that the codes on the disk are not to be trusted, until the next checkpoint. REQUIRES: no checkpoint meanwhile.
+Status encode_again(const StorageContext& context, CollectionImpl& collection);
 
 }  // namespace vs::storage

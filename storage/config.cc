@@ -26,12 +26,22 @@ Result<CollectionConfig> complete_config(CollectionConfig config) {
     return Status{Code::kBadArgument, "ml: expected a number above 0 and at most " + std::to_string(limits::kMlMax) +
                                           " (the default is 1/ln(m)), got " + std::to_string(config.ml)};
   }
+  if (!config.codes) config.codes = config.dim >= limits::kCodesFromDim ? CodeType::kSq8 : CodeType::kNone;
   if (!config.seed) {
     std::random_device device;
     // 53 bits: a number that every JSON reader keeps.
     config.seed = (uint64_t{device()} << 32 | device()) >> 11;
   }
   return config;
+}
+
+std::string_view code_type_name(CodeType type) { return type == CodeType::kSq8 ? "sq8" : "none"; }
+
+std::optional<CodeType> code_type_from_name(std::string_view name) {
+  for (const CodeType type : {CodeType::kNone, CodeType::kSq8}) {
+    if (code_type_name(type) == name) return type;
+  }
+  return std::nullopt;
 }
 
 uint64_t free_space_reserve(const DatabaseOptions& options, uint64_t disk_bytes) {

@@ -19,7 +19,9 @@ namespace vs::storage {
 
 class FileSystem;
 
-enum class Codes : uint8_t { kNone };
+enum class CodeType : uint8_t { kNone, kSq8 };
+std::string_view code_type_name(CodeType type);
+std::optional<CodeType> code_type_from_name(std::string_view name);
 
 struct CollectionConfig {
   uint32_t dim = 0;
@@ -28,8 +30,8 @@ struct CollectionConfig {
   uint32_t ef_construction = limits::kEfConstructionDefault;
   double ml = 0;  // level multiplier; 0 asks for 1/ln(m)
   uint32_t ef_search = limits::kEfSearchDefault;
-  std::optional<uint64_t> seed;  // of the levels; none asks for a random one
-  Codes codes = Codes::kNone;
+  std::optional<uint64_t> seed;   // of the levels; none asks for a random one
+  std::optional<CodeType> codes;  // that searches read instead of vectors; none asks for the default
 };
 
 // Checks all ranges and fills in ml and seed. Errors: kBadArgument, which names the field, its range and what came.

@@ -123,7 +123,7 @@ Result<RebuildReport> Database::Impl::rebuild(std::string_view name, const Rebui
   config.m = options.m.value_or(config.m);
   config.ef_construction = options.ef_construction.value_or(config.ef_construction);
   config.ml = options.ml.value_or(config.ml);
-  config.codes = options.codes.value_or(config.codes);
+  if (options.codes) config.codes = options.codes;
   VS_ASSIGN_OR_RETURN(config, complete_config(config));
   VS_ASSIGN_OR_RETURN(
       const RebuildReport report,

@@ -56,6 +56,7 @@ class Database::Impl {
   StorageContext context();
   void maintain();
   void checkpoint_what_is_due();
+  void encode_what_is_due();
   bool checkpoint_due(CollectionImpl& collection, Clock::time_point now);
   void ask_for_compactions();
   Result<std::shared_ptr<CollectionImpl>> find_open(std::string_view name) const;

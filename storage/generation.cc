@@ -13,7 +13,7 @@ namespace {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr uint64_t kVectorsReserve = uint64_t{2} << 30;
 #else
-constexpr uint64_t kVectorsReserve = uint64_t{128} << 30;
+constexpr uint64_t kVectorsReserve = uint64_t{112} << 30;
 #endif
 // Each point may take at most this much of ids.dat on average.
 constexpr uint64_t kIdBytesAverageMax = limits::kIdBytes;
@@ -33,15 +33,21 @@ struct FileLayout {
   uint64_t reserve;
 };
 
-std::array<FileLayout, 5> layouts(const Geometry& geometry) {
+std::vector<FileLayout> layouts(const Geometry& geometry, bool with_codes) {
   const uint64_t slots = slots_max_of(geometry);
-  return {{{"rows.dat", FileKind::kRows, sizeof(Row), slots * sizeof(Row)},
-           {"ids.dat", FileKind::kIds, 1, std::min(slots * kIdBytesAverageMax, kVectorsReserve)},
-           {"vectors.dat", FileKind::kVectors, geometry.vector_stride(), slots * geometry.vector_stride()},
-           {"links0.dat", FileKind::kLinks0, geometry.links0_stride(), slots * geometry.links0_stride()},
-           // Fewer rows than slots, unless ml was chosen larger than 1.
-           {"upper.dat", FileKind::kUpper, geometry.upper_row_stride(), slots * geometry.upper_row_stride()}}};
+  std::vector<FileLayout> files = {
+      {"rows.dat", FileKind::kRows, sizeof(Row), slots * sizeof(Row)},
+      {"ids.dat", FileKind::kIds, 1, std::min(slots * kIdBytesAverageMax, kVectorsReserve / 2)},
+      {"vectors.dat", FileKind::kVectors, geometry.vector_stride(), slots * geometry.vector_stride()},
+      {"links0.dat", FileKind::kLinks0, geometry.links0_stride(), slots * geometry.links0_stride()},
+      // Fewer rows than slots, unless ml was chosen larger than 1.
+      {"upper.dat", FileKind::kUpper, geometry.upper_row_stride(), slots * geometry.upper_row_stride()}};
+  const size_t code_stride = vs::Codes::stride(geometry.dim);
+  if (with_codes) files.push_back({"codes.dat", FileKind::kCodes, code_stride, slots * code_stride});
+  return files;
 }
+
+bool has_codes(const CollectionConfig& config) { return config.codes == CodeType::kSq8; }
 
 FileIdentity file_identity(const FileLayout& file, const Generation::Identity& identity) {
   return {file.kind, static_cast<uint32_t>(file.element_bytes), identity.uuid, identity.number};
@@ -61,7 +67,7 @@ bool flags_are_whole(uint16_t flags) {
 
 Result<Generation::Files> Generation::with_files(const Identity& identity, const CollectionConfig& config,
                                                  const MakeFile& make) {
-  const auto layout = layouts(geometry_of(config));
+  const auto layout = layouts(geometry_of(config), has_codes(config));
   const auto get = [&](const FileLayout& file) {
     return make(identity.directory + "/" + file.name, file_identity(file, identity), file.reserve);
   };
@@ -70,14 +76,20 @@ Result<Generation::Files> Generation::with_files(const Identity& identity, const
   VS_ASSIGN_OR_RETURN(auto vectors, get(layout[2]));
   VS_ASSIGN_OR_RETURN(auto links0, get(layout[3]));
   VS_ASSIGN_OR_RETURN(auto upper, get(layout[4]));
-  return Files{std::move(rows), std::move(ids), std::move(vectors), std::move(links0), std::move(upper)};
+  Files files{std::move(rows), std::move(ids), std::move(vectors), std::move(links0), std::move(upper), {}};
+  if (has_codes(config)) {
+    VS_ASSIGN_OR_RETURN(auto codes, get(layout[5]));
+    files.codes = std::move(codes);
+  }
+  return files;
 }
 
 Generation::Generation(Identity identity, const CollectionConfig& config, Files files, uint32_t slots_max)
     : identity_(std::move(identity)), config_(config), files_(std::move(files)), slots_max_(slots_max) {
   const GraphConfig graph_config{geometry_of(config), config.metric, config.ef_construction};
   const GraphMemory memory{files_.vectors.data(), reinterpret_cast<uint32_t*>(files_.links0.data()),
-                           reinterpret_cast<uint32_t*>(files_.upper.data())};
+                           reinterpret_cast<uint32_t*>(files_.upper.data()),
+                           files_.codes ? files_.codes->data() : nullptr};
   graph_ = std::make_unique<Graph>(graph_config, memory, slots_max);
   vacuum_ = std::make_unique<Vacuum>(*graph_);
 }
@@ -102,7 +114,8 @@ Result<std::unique_ptr<Generation>> Generation::create(FileSystem& file_system, 
 }
 
 Result<std::unique_ptr<Generation>> Generation::open(FileSystem& file_system, const Identity& identity,
-                                                     const CollectionConfig& config, uint32_t slots, Access access) {
+                                                     const CollectionConfig& config, uint32_t slots,
+                                                     const std::optional<CodeState>& codes, Access access) {
   auto opened = with_files(identity, config, [&](const std::string& path, const FileIdentity& file, uint64_t reserve) {
     return MappedFile::open(file_system, path, file, reserve, access);
   });
@@ -130,7 +143,9 @@ Result<std::unique_ptr<Generation>> Generation::open(FileSystem& file_system, co
     VS_RETURN_IF_ERROR(files.vectors.shrink(slots * geometry.vector_stride()));
     VS_RETURN_IF_ERROR(files.links0.shrink(slots * geometry.links0_stride()));
     VS_RETURN_IF_ERROR(files.upper.shrink(upper_rows * geometry.upper_row_stride()));
+    if (files.codes) VS_RETURN_IF_ERROR(files.codes->shrink(slots * vs::Codes::stride(config.dim)));
   }
+  generation->graph_->codes().adopt(slots, codes);
   generation->graph_->extend(slots);
   return generation;
 }
@@ -146,6 +161,7 @@ Status Generation::check_sizes(uint32_t slots, uint64_t upper_rows) const {
   VS_RETURN_IF_ERROR(check(files_.rows, slots * sizeof(Row), "rows.dat"));
   VS_RETURN_IF_ERROR(check(files_.vectors, slots * geometry.vector_stride(), "vectors.dat"));
   VS_RETURN_IF_ERROR(check(files_.links0, slots * geometry.links0_stride(), "links0.dat"));
+  if (files_.codes) VS_RETURN_IF_ERROR(check(*files_.codes, slots * vs::Codes::stride(geometry.dim), "codes.dat"));
   return check(files_.upper, upper_rows * geometry.upper_row_stride(), "upper.dat");
 }
 
@@ -206,6 +222,7 @@ void Generation::rewrite_vector(Slot slot, std::span<const float> vector) {
   std::byte* const place = files_.vectors.data() + slot.value * graph_->geometry().vector_stride();
   std::memset(place, 0, graph_->geometry().vector_stride());
   std::memcpy(place, vector.data(), vector.size_bytes());
+  graph_->codes().rewrite(slot);
 }
 
 uint64_t Generation::id_bytes_of(uint32_t slots) const {
@@ -229,6 +246,7 @@ Status Generation::reserve(uint32_t slots, uint64_t id_bytes, MappedFile::Space 
   VS_RETURN_IF_ERROR(files_.ids.ensure(id_bytes_ + id_bytes, space));
   VS_RETURN_IF_ERROR(files_.vectors.ensure(last * geometry.vector_stride(), space));
   VS_RETURN_IF_ERROR(files_.links0.ensure(last * geometry.links0_stride(), space));
+  if (files_.codes) VS_RETURN_IF_ERROR(files_.codes->ensure(last * vs::Codes::stride(geometry.dim), space));
   return files_.upper.ensure(upper_rows * geometry.upper_row_stride(), space);
 }
 
@@ -257,16 +275,16 @@ void Generation::apply(std::optional<Slot> slot, Lsn previous) {
   }
   // After the new one, so that a point which is replaced can be found at any moment; a search that saw both returns the
   // nearer one (collection.cc).
-  if (replaced) kill(*replaced);
+  if (replaced) kill(*replaced, slot.value_or(kNoSlot));
 }
 
 void Generation::kill(Lsn previous) {
   if (const auto slot = find(previous)) kill(*slot);
 }
 
-void Generation::kill(Slot slot) {
+void Generation::kill(Slot slot, Slot successor) {
   set_flag(slot, Row::kDead);
-  graph_->retract(slot);
+  graph_->retract(slot, successor);
 }
 
 Slot Generation::first_after(Lsn lsn) const {
@@ -302,11 +320,13 @@ void Generation::clear_flag(Slot slot, uint16_t flag) {
 }
 
 std::vector<std::pair<const char*, MappedFile*>> Generation::files() {
-  return {{"rows.dat", &files_.rows},
-          {"ids.dat", &files_.ids},
-          {"vectors.dat", &files_.vectors},
-          {"links0.dat", &files_.links0},
-          {"upper.dat", &files_.upper}};
+  std::vector<std::pair<const char*, MappedFile*>> all = {{"rows.dat", &files_.rows},
+                                                          {"ids.dat", &files_.ids},
+                                                          {"vectors.dat", &files_.vectors},
+                                                          {"links0.dat", &files_.links0},
+                                                          {"upper.dat", &files_.upper}};
+  if (files_.codes) all.emplace_back("codes.dat", &*files_.codes);
+  return all;
 }
 
 Status Generation::sync() {
@@ -323,7 +343,7 @@ Status Generation::sync() {
 
 Status Generation::verify_files() const {
   std::lock_guard<std::mutex> lock(growth_mutex_);
-  const auto layout = layouts(graph_->geometry());
+  const auto layout = layouts(graph_->geometry(), files_.codes.has_value());
   size_t i = 0;
   for (const auto& [name, file] : const_cast<Generation*>(this)->files()) {
     VS_RETURN_IF_ERROR(file->verify(file_identity(layout[i++], identity_)));

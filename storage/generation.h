@@ -1,4 +1,4 @@
-// One generation of a collection: its five mapped files and the graph over them.
+// One generation of a collection: its mapped files and the graph over them.
 //
 // Everything in here is derived from RocksDB and can be rebuilt from it. Slots are handed out in the order of LSNs, so
 // the slot of an LSN is found by binary search in the rows, and a replay of the log gives the same slots, the same
@@ -52,11 +52,12 @@ class Generation {
   // Makes the directory and the files, and brings them to the disk.
   static Result<std::unique_ptr<Generation>> create(FileSystem& file_system, const Identity& identity,
                                                     const CollectionConfig& config);
-  // Opens files that hold `slots` slots; unless read-only, cuts off whatever lies behind them. Reads rows, no vectors
-  // and no links. The graph's slots exist, with none of them live and no entry point: see recovery.cc.
+  // Opens files that hold `slots` slots; unless read-only, cuts off whatever lies behind them. `codes` says what is known of
+  // the slots' codes. Reads rows, no vectors and no links. The graph's slots exist, with none of them live and no entry point: see recovery.cc.
   // Errors: kCorrupt (missing, too short, another's), kIoError.
   static Result<std::unique_ptr<Generation>> open(FileSystem& file_system, const Identity& identity,
-                                                  const CollectionConfig& config, uint32_t slots, Access access);
+                                                  const CollectionConfig& config, uint32_t slots,
+                                                  const std::optional<CodeState>& codes, Access access);
   // After open(): the graph takes the slots as linked, and those as live whose rows are not dead.
   void adopt_rows();
 
@@ -112,13 +113,14 @@ class Generation {
     MappedFile vectors;
     MappedFile links0;
     MappedFile upper;
+    std::optional<MappedFile> codes;
   };
   Generation(Identity identity, const CollectionConfig& config, Files files, uint32_t slots_max);
 
   // `make(path, identity of the file, address space)` for each of them.
   using MakeFile = std::function<Result<MappedFile>(const std::string&, const FileIdentity&, uint64_t)>;
   static Result<Files> with_files(const Identity& identity, const CollectionConfig& config, const MakeFile& make);
-  void kill(Slot slot);
+  void kill(Slot slot, Slot successor = kNoSlot);
   Status check_sizes(uint32_t slots, uint64_t upper_rows) const;
   Status check_rows(uint32_t slots) const;
   std::vector<std::pair<const char*, MappedFile*>> files();

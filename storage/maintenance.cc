@@ -67,6 +67,24 @@ void Database::Impl::checkpoint_what_is_due() {
   }
 }
 
+// Where new vectors left the range of the codes, or a crash left codes that nobody vouches for.
+void Database::Impl::encode_what_is_due() {
+  for (const auto& collection : collections()) {
+    if (!queue_->failure().ok()) return;
+    if (!collection->generation()->graph().codes().due()) continue;
+    // A checkpoint must not call codes good that are about to change.
+    std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex_);
+    const auto begin = Clock::now();
+    if (const Status status = encode_again(context(), *collection); !status.ok()) {
+      spdlog::error("encoding_failed collection={} code={} message='{}'", collection->name(), code_name(status.code()),
+                    status.message());
+      continue;
+    }
+    spdlog::info("encoded_again collection={} seconds={:.2f}", collection->name(),
+                 std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+}
+
 void Database::Impl::on_compaction_due(std::function<void(const std::string&)> due) {
   std::lock_guard<std::mutex> lock(maintenance_mutex_);
   compaction_due_ = std::move(due);
@@ -94,7 +112,7 @@ void Database::Impl::ask_for_compactions() {
   }
 }
 
-// Once a second: syncs the log (durability=interval), checkpoints what is due, asks for compactions.
+// Once a second: syncs the log (durability=interval), encodes and checkpoints what is due, asks for compactions.
 void Database::Impl::maintain() {
   std::unique_lock<std::mutex> lock(maintenance_mutex_);
   uint64_t synced_commits = 0;
@@ -106,6 +124,7 @@ void Database::Impl::maintain() {
       queue_->count_sync();
       if (const Status status = store_->sync(); !status.ok()) queue_->fail(status);
     }
+    encode_what_is_due();
     checkpoint_what_is_due();
     ask_for_compactions();
     lock.lock();

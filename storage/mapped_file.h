@@ -23,7 +23,7 @@
 
 namespace vs::storage {
 
-enum class FileKind : uint32_t { kRows = 1, kIds = 2, kVectors = 3, kLinks0 = 4, kUpper = 5 };
+enum class FileKind : uint32_t { kRows = 1, kIds = 2, kVectors = 3, kLinks0 = 4, kUpper = 5, kCodes = 6 };
 
 using Uuid = std::array<uint8_t, 16>;
 

@@ -97,8 +97,8 @@ class Evidence {
 
 Status check_nothing_lost(FileSystem& file_system, const Store& store, const std::string& database,
                           const std::string& name, const CollectionInfo& info) {
-  const auto opened =
-      Generation::open(file_system, generation_identity(database, info), info.config, info.slots, Access::kReadOnly);
+  const auto opened = Generation::open(file_system, generation_identity(database, info), info.config, info.slots,
+                                       info.codes, Access::kReadOnly);
   if (!opened.ok()) return opened.status().code() == Code::kCorrupt ? Status{} : opened.status();
   Evidence evidence(store, name, info, **opened);
   const Status status = evidence.look();

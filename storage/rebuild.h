@@ -13,7 +13,7 @@ struct RebuildOptions {
   std::optional<uint32_t> m;
   std::optional<uint32_t> ef_construction;
   std::optional<double> ml;  // 0 asks for 1/ln(m); by default it stays what it is, unless `m` changes
-  std::optional<Codes> codes;
+  std::optional<CodeType> codes;
 };
 
 struct RebuildReport {

@@ -1,6 +1,7 @@
 #include "storage/record.h"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -57,6 +58,10 @@ bool take_number(const nlohmann::json& json, const char* key, T& out) {
   if (!value.is_number_unsigned() || value.get<uint64_t>() > std::numeric_limits<T>::max()) return false;
   out = value.get<T>();
   return true;
+}
+
+nlohmann::json code_range_json(const CodeState& codes) {
+  return {{"low", codes.range.low}, {"step", codes.range.step}, {"exact", codes.exact}};
 }
 
 }  // namespace
@@ -138,7 +143,7 @@ std::vector<float> decode_vector(std::string_view bytes) {
 }
 
 std::string encode_info(const CollectionInfo& info) {
-  const nlohmann::json json = {
+  nlohmann::json json = {
       {"number", static_cast<uint32_t>(info.number)},
       {"uuid", to_hex(info.uuid)},
       {"dim", info.config.dim},
@@ -148,11 +153,12 @@ std::string encode_info(const CollectionInfo& info) {
       {"ml", info.config.ml},
       {"ef_search", info.config.ef_search},
       {"seed", info.config.seed.value_or(0)},
-      {"codes", "none"},
+      {"codes", code_type_name(info.config.codes.value_or(CodeType::kNone))},
       {"generation", info.generation},
       {"checkpoint_lsn", info.checkpoint_lsn.value},
       {"slots", info.slots},
   };
+  if (info.codes) json["code_range"] = code_range_json(*info.codes);
   return json.dump();
 }
 
@@ -185,7 +191,18 @@ Result<CollectionInfo> decode_info(std::string_view name, std::string_view value
     if (!from_hex(json.at("uuid").get<std::string>(), info.uuid)) return corrupt("uuid");
     const auto metric = metric_from_name(json.at("metric").get<std::string>());
     if (!metric) return corrupt("metric");
-    if (json.at("codes") != "none") return corrupt("codes of a later version");
+    config.codes = code_type_from_name(json.at("codes").get<std::string>());
+    if (!config.codes) return corrupt("codes of a later version");
+    if (json.contains("code_range")) {
+      const auto& range = json.at("code_range");
+      const CodeState state{{range.at("low").get<float>(), range.at("step").get<float>()},
+                            range.at("exact").get<bool>()};
+      const bool sane =
+          std::isfinite(state.range.low) && std::isfinite(state.range.step) && state.range.step >= CodeRange::kStepMin;
+      // As it was written, to the last digit: a range that is cut to fit gives other codes.
+      if (!sane || range != code_range_json(state)) return corrupt("code_range");
+      info.codes = state;
+    }
     info.number = CollectionNumber{number};
     config.metric = *metric;
     config.ml = json.at("ml").get<double>();

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "index/codes.h"
 #include "index/types.h"
 #include "storage/config.h"
 #include "storage/mapped_file.h"
@@ -53,6 +54,7 @@ struct CollectionInfo {
   // The checkpoint: the mapped files on disk hold all operations up to `checkpoint_lsn`, in their first `slots` slots.
   Lsn checkpoint_lsn;
   uint32_t slots = 0;
+  std::optional<CodeState> codes;  // of the codes of these slots; none: they are not to be trusted
 };
 std::string encode_info(const CollectionInfo& info);
 Result<CollectionInfo> decode_info(std::string_view name, std::string_view value);

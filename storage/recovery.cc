@@ -75,7 +75,7 @@ class Recovery {
 
   Status open_or_rebuild() {
     auto opened = Generation::open(context_.file_system, generation_identity(context_.directory, info_), info_.config,
-                                   info_.slots, Access::kReadWrite);
+                                   info_.slots, info_.codes, Access::kReadWrite);
     if (opened.ok()) {
       generation_ = *std::move(opened);
       return {};
@@ -86,6 +86,7 @@ class Recovery {
     rebuilt_ = true;
     ++info_.generation;
     info_.slots = 0;
+    info_.codes.reset();
     VS_ASSIGN_OR_RETURN(generation_, Generation::create(context_.file_system,
                                                         generation_identity(context_.directory, info_), info_.config));
     return {};

@@ -110,9 +110,11 @@ class Repair {
       report.rebuilt = true;  // by run(), while writes go on
       report.repaired = findings.count;
     } else {
-      report.repaired += findings.liveness.size() + findings.vectors.size() + findings.links.size();
+      report.repaired +=
+          findings.liveness.size() + findings.vectors.size() + findings.codes.size() + findings.links.size();
       for (const Slot slot : findings.liveness) VS_RETURN_IF_ERROR(mend_liveness(generation, slot));
       for (const Slot slot : findings.vectors) VS_RETURN_IF_ERROR(mend_vector(generation, slot));
+      for (const Slot slot : findings.codes) generation.graph().codes().rewrite(slot);
       if (!findings.links.empty()) {
         for (const Slot slot : scrub_links(generation.graph()).damaged) generation.graph().insert(slot);
       }

@@ -66,7 +66,7 @@ class Verbs(harness.DaemonTest):
             self.assert_error(verb, "bad_argument")
             self.assert_error(f"{verb} {self.name} more", "bad_argument")
         for option in ("m=1", "m=257", "m=x", "m=", "ef_construction=0", "ml=0", "ml=-1", "ml=nan", "ml=5", "codes=pq",
-                       "codes=sq8", "dim=4", "metric=dot", "seed=1", "ef_search=10"):
+                       "codes=", "dim=4", "metric=dot", "seed=1", "ef_search=10"):
             self.assert_error(f"REBUILD {self.name} {option}", "bad_argument")
         self.assert_error(f"COMPACT {self.name} m=8", "bad_argument")
         self.assertEqual(self.client.ok(f"STATS {self.name}")["generation"], 1)
@@ -146,7 +146,7 @@ class Vsctl(harness.DaemonTest):
         self.assertEqual(self.daemon.vsctl("rebuild", self.name, "--m", "1").returncode, USAGE)
         self.assertEqual(self.daemon.vsctl("compact", self.name, "--m", "8").returncode, USAGE)
         self.assertEqual(self.daemon.vsctl("rebuild").returncode, USAGE)
-        done = self.daemon.vsctl("rebuild", self.name, "--codes", "sq8")
+        done = self.daemon.vsctl("rebuild", self.name, "--codes", "pq8")
         self.assertEqual(done.returncode, USAGE)
         self.assertIn("codes", done.stderr)
 

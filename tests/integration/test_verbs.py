@@ -64,6 +64,13 @@ class Collections(harness.DaemonTest):
                            "seed": 18446744073709551615, "codes": "none"}.items():
             self.assertEqual(config[key], value, key)
 
+    def test_codes_are_the_default_from_64_dimensions(self):
+        for dim, codes in ((63, "none"), (64, "sq8"), (784, "sq8")):
+            self.assertEqual(self.client.ok(f"CREATE {self.name}{dim} dim={dim}")["codes"], codes)
+        self.assertEqual(self.client.ok(f"CREATE {self.name}small dim=2 codes=sq8")["codes"], "sq8")
+        self.assertIn("codes.dat", self.client.ok(f"STATS {self.name}64")["bytes"])
+        self.assertNotIn("codes.dat", self.client.ok(f"STATS {self.name}63")["bytes"])
+
     def test_create_fills_in_defaults(self):
         config = self.client.ok(f"CREATE {self.name} dim=3")
         self.assertEqual((config["metric"], config["m"], config["ef_construction"], config["ef_search"]),

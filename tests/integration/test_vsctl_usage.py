@@ -68,7 +68,7 @@ class Usage(VsctlTest):
         self.assertIn("--radius: expected a finite number such as 0.5; got 'nan'", done.stderr)
 
     def test_codes_are_passed_on(self):
-        self.assertEqual(self.json("create", self.name, "--dim", "2", "--codes", "none")["codes"], "none")
+        self.assertEqual(self.json("create", self.name, "--dim", "2", "--codes", "sq8")["codes"], "sq8")
 
     def test_addresses(self):
         for server, code in (("nonsense", USAGE), ("127.0.0.1:", USAGE), (":8700", USAGE), ("127.0.0.1:1", UNREACHABLE),

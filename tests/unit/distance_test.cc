@@ -54,6 +54,31 @@ TEST(Distance, PortableKernelsAgreeWithDoublePrecision) {
   }
 }
 
+// Sums of integers: no rounding. The largest there can be included.
+TEST(Distance, KernelsOfCodesAreExact) {
+  std::mt19937 random(3);
+  for (const size_t bytes : {64u, 128u, 192u, 832u, 65'536u}) {
+    for (const int zero : {0, 1, 128, 255}) {
+      std::vector<uint8_t> a(bytes);
+      std::vector<uint8_t> b(bytes);
+      for (const bool extreme : {false, true}) {
+        int64_t l2 = 0;
+        int64_t dot = 0;
+        for (size_t i = 0; i < bytes; ++i) {
+          a[i] = extreme ? 255 : static_cast<uint8_t>(random());
+          b[i] = extreme ? static_cast<uint8_t>(zero == 0 ? 255 : 0) : static_cast<uint8_t>(random());
+          l2 += (a[i] - b[i]) * (a[i] - b[i]);
+          dot += (a[i] - zero) * (b[i] - zero);
+        }
+        for (const Kernels& kernel : available_kernels()) {
+          EXPECT_EQ(kernel.code_l2_squared(a.data(), b.data(), bytes, zero), l2) << kernel.name << " " << bytes;
+          EXPECT_EQ(kernel.code_negative_dot(a.data(), b.data(), bytes, zero), -dot) << kernel.name << " " << bytes;
+        }
+      }
+    }
+  }
+}
+
 TEST(Distance, TheChosenKernelsAreTheLastAvailableOnes) {
   if (std::getenv("VSD_KERNELS") != nullptr) GTEST_SKIP() << "VSD_KERNELS is set";
   EXPECT_EQ(kernels().name, available_kernels().back().name);

@@ -147,25 +147,59 @@ TEST(Graph, ManyEqualVectorsAreNoIsland) {
   }
 }
 
-TEST(Graph, AnEqualVectorIsLinkedBehindTheOneItReplaces) {
+TEST(Graph, AnEqualVectorTakesThePlaceOfTheOneItReplaces) {
   HeapGraph g(8, 800);
   g.add(0, 300);
   g.graph.extend(800);
   const std::vector<float> same(8, 0.5f);
+  const auto leads = [&](uint32_t from, uint32_t to) {
+    const auto words = g.graph.links(Slot{from}, 0);
+    return std::any_of(words.begin(), words.end(), [to](uint32_t& word) { return Graph::load_link(word) == to + 1; });
+  };
+  const auto ways_in = [&](uint32_t to) {
+    int count = 0;
+    for (uint32_t from = 0; from < 300; ++from) count += leads(from, to) ? 1 : 0;
+    return count;
+  };
+  int ways_in_before = 0;
   for (uint32_t i = 300; i < 800; ++i) {
     g.set_vector(i, same);
     const Slot replaced = i > 300 ? Slot{i - 1} : kNoSlot;
     g.graph.insert(Slot{i}, nullptr, replaced);
     g.graph.publish(Slot{i});
-    if (replaced == kNoSlot) continue;
-    g.graph.retract(replaced);
-    // Far more of them die than an insertion's search returns.
-    const auto words = g.graph.links(replaced, 0);
-    EXPECT_TRUE(
-        std::any_of(words.begin(), words.end(), [i](uint32_t& word) { return Graph::load_link(word) == i + 1; }));
+    if (replaced != kNoSlot) {
+      g.graph.retract(replaced, Slot{i});
+      EXPECT_EQ(ways_in(i), ways_in_before);
+      EXPECT_TRUE(leads(i - 1, i)) << "for whoever is on it";
+    }
+    ways_in_before = ways_in(i);
+    EXPECT_GT(ways_in_before, 0) << i;
   }
   ASSERT_FALSE(g.graph.search(same.data(), 10).empty());
   EXPECT_EQ(g.graph.search(same.data(), 10).front().slot, Slot{799});
+}
+
+// Clusters far from each other, with more points in each than a list has places: a new one is not near to many.
+TEST(Graph, APointIsFoundAtOnce) {
+  const uint32_t dim = 16;
+  const uint32_t points = 6000;
+  HeapGraph g(dim, points, Metric::kL2, 4);
+  std::mt19937 random(5);
+  std::vector<std::vector<float>> centers;
+  for (int i = 0; i < 50; ++i) {
+    centers.push_back(test::random_vector(random, dim));
+    for (float& x : centers.back()) x *= 10;
+  }
+  uint32_t missed = 0;
+  for (uint32_t i = 0; i < points; ++i) {
+    std::vector<float> vector = test::random_vector(random, dim);
+    const std::vector<float>& center = centers[random() % centers.size()];
+    for (uint32_t d = 0; d < dim; ++d) vector[d] += center[d];
+    g.set_vector(i, vector);
+    g.add(i, i + 1);
+    missed += g.graph.search(vector.data(), limits::kEfSearchDefault).front().slot == Slot{i} ? 0 : 1;
+  }
+  EXPECT_EQ(missed, 0u);
 }
 
 // A rebuild links the last it read while new operations come in already.

@@ -29,17 +29,22 @@ inline void parallel(uint32_t first, uint32_t last, unsigned threads, const std:
 class HeapGraph {
  public:
   // Room for `slots` vectors of zeros.
-  HeapGraph(const GraphConfig& config, uint32_t slots)
+  HeapGraph(const GraphConfig& config, uint32_t slots, bool with_codes = false)
       : stride_(config.geometry.vector_stride() / sizeof(float)),
         vectors_(slots * stride_),
         links0_(size_t{slots} * config.geometry.m0()),
         upper_(upper_rows(config.geometry, slots) * config.geometry.m),
-        graph(config, {reinterpret_cast<const std::byte*>(vectors_.data()), links0_.data(), upper_.data()}, slots) {}
+        codes_(with_codes ? slots * Codes::stride(config.geometry.dim) : 0),
+        graph(config,
+              {reinterpret_cast<const std::byte*>(vectors_.data()), links0_.data(), upper_.data(),
+               with_codes ? codes_.data() : nullptr},
+              slots) {}
 
   // With seeded vectors.
-  HeapGraph(uint32_t dim, uint32_t slots, Metric metric = Metric::kL2, uint32_t m = 8, unsigned seed = 7)
-      : HeapGraph({{.dim = dim, .m = m, .ml = 1 / std::log(static_cast<double>(m)), .seed = seed}, metric, 100},
-                  slots) {
+  HeapGraph(uint32_t dim, uint32_t slots, Metric metric = Metric::kL2, uint32_t m = 8, unsigned seed = 7,
+            bool with_codes = false)
+      : HeapGraph({{.dim = dim, .m = m, .ml = 1 / std::log(static_cast<double>(m)), .seed = seed}, metric, 100}, slots,
+                  with_codes) {
     std::mt19937 random(seed);
     for (uint32_t i = 0; i < slots; ++i) {
       std::vector<float> vector = random_vector(random, dim);
@@ -71,6 +76,7 @@ class HeapGraph {
   std::vector<float> vectors_;
   std::vector<uint32_t> links0_;
   std::vector<uint32_t> upper_;
+  std::vector<std::byte> codes_;
 
  public:
   Graph graph;

@@ -1,0 +1,87 @@
+// What a search on one layer has found so far.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "index/graph.h"
+#include "index/limits.h"
+
+namespace vs {
+
+// The nearest slots that a search has come upon, nearest first: what was a frontier and a result in the paper is one
+// sorted array here. It holds `ef` that count (live ones, or all) and, between them, those that do not: when there are
+// more, the farthest go.
+class Pool {
+ public:
+  void start(uint32_t ef) {
+    ef_ = ef;
+    counted_ = 0;
+    next_ = 0;
+    late_ = false;
+    taken_early_.clear();
+    entries_.clear();
+  }
+  // Whether it is among the nearest. What cannot be, is left out without asking `counts(slot)`.
+  template <class Counts>
+  bool offer(Neighbor candidate, Counts counts) {
+    const bool full = counted_ == ef_;
+    if (full && !(candidate < neighbor(entries_.back()))) return false;
+    const bool counted = counts(candidate.slot);
+    const auto place = std::upper_bound(entries_.begin(), entries_.end(), candidate,
+                                        [](const Neighbor& a, const Entry& b) { return a < neighbor(b); });
+    const auto index = static_cast<size_t>(place - entries_.begin());
+    entries_.insert(place, {candidate.distance, candidate.slot.value | (counted ? 0 : kUncounted)});
+    if (counted && full) drop_farthest();
+    if (counted && !full) ++counted_;
+    if (counted_ == ef_) drop_uncounted_behind();
+    const bool next = index <= next_;
+    next_ = std::min(next_, index);
+    return next;
+  }
+  // The nearest that was not taken yet; kNoSlot if all were.
+  Slot take() {
+    while (next_ < entries_.size() && (entries_[next_].word & kTaken) != 0) ++next_;
+    if (next_ == entries_.size()) return kNoSlot;
+    late_ = late_ || next_ >= limits::kEfSearchDefault;
+    if (!late_) taken_early_.push_back(neighbor(entries_[next_]));
+    entries_[next_].word |= kTaken;
+    return neighbor(entries_[next_++]).slot;
+  }
+  void results(std::vector<Neighbor>& out) const {
+    out.clear();
+    for (const Entry& entry : entries_) {
+      if ((entry.word & kUncounted) == 0) out.push_back(neighbor(entry));
+    }
+  }
+  // Those that a search with the default ef would have taken, too: with a smaller ef a search ends sooner, and until then
+  // it is the same.
+  const std::vector<Neighbor>& taken_early() const { return taken_early_; }
+
+ private:
+  // A slot has 28 bits (geometry.h).
+  static constexpr uint32_t kTaken = 1u << 31;
+  static constexpr uint32_t kUncounted = 1u << 30;
+  struct Entry {
+    float distance;
+    uint32_t word;
+  };
+  static Neighbor neighbor(const Entry& e) { return {e.distance, Slot{e.word & ~(kTaken | kUncounted)}}; }
+  void drop_farthest() {
+    drop_uncounted_behind();
+    entries_.pop_back();
+  }
+  void drop_uncounted_behind() {
+    while ((entries_.back().word & kUncounted) != 0) entries_.pop_back();
+  }
+
+  std::vector<Entry> entries_;
+  uint32_t ef_ = 0;
+  uint32_t counted_ = 0;
+  size_t next_ = 0;  // all before it were taken
+  std::vector<Neighbor> taken_early_;
+  bool late_ = false;
+};
+
+}  // namespace vs
