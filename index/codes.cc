@@ -91,8 +91,8 @@ void Codes::serve() {
            .stride = bytes,
            .bytes = bytes,
            .dim = floats_.dim,
-           .of_codes = index_code_distance(metric_),
-           .zero = quantizer_->zero(),
+           .of_codes = kernels().code_products,
+           .weight = quantizer_->weight(),
            .factor = quantizer_->factor(),
            .range = quantizer_->range()};
   active_.store(&rows_);

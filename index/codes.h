@@ -29,7 +29,7 @@ class Codes {
  public:
   static constexpr uint32_t kLearnSlots = 1024;
 
-  static constexpr size_t stride(uint32_t dim) { return (size_t{dim} + 63) / 64 * 64; }
+  static constexpr size_t stride(uint32_t dim) { return (size_t{dim} + CodeRows::kTail + 63) / 64 * 64; }
 
   // `floats`: rows of the vectors. `codes`: room for stride() bytes a slot; null: floats are all there is.
   Codes(Metric metric, const Rows& floats, std::byte* codes);

@@ -23,18 +23,16 @@ float one_minus_dot(const float* a, const float* b, size_t dim) {
 
 std::vector<Kernels> find_available() {
   std::vector<Kernels> found = {{"portable", kernels_portable::l2_squared, negative_dot<kernels_portable::dot>,
-                                 one_minus_dot<kernels_portable::dot>, kernels_portable::code_l2_squared,
-                                 kernels_portable::code_negative_dot}};
+                                 one_minus_dot<kernels_portable::dot>, kernels_portable::code_products}};
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     found.push_back({"avx2", kernels_avx2::l2_squared, negative_dot<kernels_avx2::dot>,
-                     one_minus_dot<kernels_avx2::dot>, kernels_avx2::code_l2_squared, kernels_avx2::code_negative_dot});
+                     one_minus_dot<kernels_avx2::dot>, kernels_avx2::code_products});
   }
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni")) {
     found.push_back({"avx512", kernels_avx512::l2_squared, negative_dot<kernels_avx512::dot>,
-                     one_minus_dot<kernels_avx512::dot>, kernels_avx512::code_l2_squared,
-                     kernels_avx512::code_negative_dot});
+                     one_minus_dot<kernels_avx512::dot>, kernels_avx512::code_products});
   }
 #endif
   return found;
@@ -91,10 +89,6 @@ DistanceFunction index_distance(Metric metric) {
       return kernels().negative_dot;
   }
   return kernels().l2_squared;
-}
-
-CodeDistanceFunction index_code_distance(Metric metric) {
-  return metric == Metric::kDot ? kernels().code_negative_dot : kernels().code_l2_squared;
 }
 
 float user_distance(Metric metric, float index_value) {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "index/status.h"
+#include "index/types.h"
 
 namespace vs {
 
@@ -19,17 +20,28 @@ std::optional<Metric> metric_from_name(std::string_view name);
 // Both arguments have `dim` floats; no alignment is needed. Results of two kernels differ only by rounding.
 using DistanceFunction = float (*)(const float* a, const float* b, size_t dim);
 
-// Of codes, one byte a component: sums of (a-b)^2 and of -(a-zero)*(b-zero), exactly. REQUIRES: `bytes` is a multiple of 64,
-// 0 <= zero <= 255.
-using CodeDistanceFunction = int64_t (*)(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
+// Rows of codes, one byte a component: slot s has `bytes` bytes from base + s * stride on. `bytes` is a multiple of 64, at
+// most 64 * 1,025.
+struct CodeRows {
+  const uint8_t* base = nullptr;
+  size_t stride = 0;
+  size_t bytes = 0;
+  static constexpr size_t kTail = 16;  // bytes at a row's end that are not codes
+
+  const uint8_t* row(Slot slot) const { return base + size_t{slot.value} * stride; }
+};
+
+// Of each of the slots the sum of row * (query - 128), exactly, over all but the tail. (One instruction of a processor
+// takes 64 such products of unsigned and signed bytes.) Asks for the memory of rows before it needs them.
+using CodeProductsFunction = void (*)(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots,
+                                      int32_t* products);
 
 struct Kernels {
   std::string_view name;           // "avx512", "avx2" or "portable"
   DistanceFunction l2_squared;     // sum of (a-b)^2
   DistanceFunction negative_dot;   // -sum of a*b
   DistanceFunction one_minus_dot;  // 1 - sum of a*b: the cosine distance of unit vectors
-  CodeDistanceFunction code_l2_squared;
-  CodeDistanceFunction code_negative_dot;
+  CodeProductsFunction code_products;
 };
 
 // The fastest kernels that this processor runs. `VSD_KERNELS=portable|avx2|avx512` in the environment asks for others
@@ -40,8 +52,6 @@ std::span<const Kernels> available_kernels();
 
 // What the index orders by: the square for l2 (same order, no root), 1 - dot of unit vectors for cosine, -dot for dot.
 DistanceFunction index_distance(Metric metric);
-// The same of codes: times Quantizer::factor() it is about the same value.
-CodeDistanceFunction index_code_distance(Metric metric);
 // From the value that the index orders by to the one that users see.
 float user_distance(Metric metric, float index_value);
 

@@ -49,28 +49,28 @@ float accumulate(const float* a, const float* b, size_t dim) {
   return _mm_cvtss_f32(half);
 }
 
-// 16 codes as 16-bit numbers.
-__m256i widen(const uint8_t* p) { return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+// Of 16 codes, two products a lane.
+__m256i products(const uint8_t* row, const uint8_t* query) {
+  const auto load = [](const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); };
+  const __m128i turned = _mm_xor_si128(load(query), _mm_set1_epi8(-128));
+  return _mm256_madd_epi16(_mm256_cvtepu8_epi16(load(row)), _mm256_cvtepi8_epi16(turned));
+}
 
-// Adds up what `term` makes of the 16 codes from each position, eight sums of 32 bits.
-template <class Term>
-int64_t code_sum(size_t bytes, Term term) {
+int32_t product(const uint8_t* row, const uint8_t* query, size_t bytes) {
   __m256i sum0 = _mm256_setzero_si256();
   __m256i sum1 = _mm256_setzero_si256();
-  __m256i sum2 = _mm256_setzero_si256();
-  __m256i sum3 = _mm256_setzero_si256();
-  for (size_t i = 0; i < bytes; i += 64) {
-    sum0 = _mm256_add_epi32(sum0, term(i));
-    sum1 = _mm256_add_epi32(sum1, term(i + 16));
-    sum2 = _mm256_add_epi32(sum2, term(i + 32));
-    sum3 = _mm256_add_epi32(sum3, term(i + 48));
+  size_t i = 0;
+  for (; i + 32 <= bytes - CodeRows::kTail; i += 32) {
+    sum0 = _mm256_add_epi32(sum0, products(row + i, query + i));
+    sum1 = _mm256_add_epi32(sum1, products(row + i + 16, query + i + 16));
   }
-  const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(sum0, sum1), _mm256_add_epi32(sum2, sum3));
-  // 64 bits for the whole: 65,536 bytes may come to more than 2^31.
-  const __m256i wide = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(sum)),
-                                        _mm256_cvtepi32_epi64(_mm256_extracti128_si256(sum, 1)));
-  const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-  return _mm_extract_epi64(half, 0) + _mm_extract_epi64(half, 1);
+  // A row without its tail is an odd number of 16 bytes.
+  sum0 = _mm256_add_epi32(sum0, products(row + i, query + i));
+  const __m256i sum = _mm256_add_epi32(sum0, sum1);
+  __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0b01001110));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0b10110001));
+  return _mm_cvtsi128_si32(half);
 }
 
 }  // namespace
@@ -78,19 +78,8 @@ int64_t code_sum(size_t bytes, Term term) {
 float l2_squared(const float* a, const float* b, size_t dim) { return accumulate<SquaredDifference>(a, b, dim); }
 float dot(const float* a, const float* b, size_t dim) { return accumulate<Product>(a, b, dim); }
 
-// A lane of the four sums together adds up to 8 * 255^2 for each 64 bytes: for 65,536 bytes it stays below 2^31.
-int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int /*zero*/) {
-  return code_sum(bytes, [=](size_t i) {
-    const __m256i difference = _mm256_sub_epi16(widen(a + i), widen(b + i));
-    return _mm256_madd_epi16(difference, difference);
-  });
-}
-
-int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero) {
-  const __m256i offset = _mm256_set1_epi16(static_cast<int16_t>(zero));
-  return -code_sum(bytes, [=](size_t i) {
-    return _mm256_madd_epi16(_mm256_sub_epi16(widen(a + i), offset), _mm256_sub_epi16(widen(b + i), offset));
-  });
+void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products) {
+  each_code_product(rows, query, slots, products, product);
 }
 
 }  // namespace vs::kernels_avx2

@@ -40,12 +40,28 @@ float accumulate(const float* a, const float* b, size_t dim) {
   return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sum0, sum1), _mm512_add_ps(sum2, sum3)));
 }
 
-int64_t sum_of_lanes(__m512i sum) {
-  alignas(64) int32_t lanes[kWidth];
-  _mm512_store_si512(lanes, sum);
-  int64_t total = 0;
-  for (const int32_t lane : lanes) total += lane;
-  return total;
+// Few instructions a row matter even where memory is what is waited for: the more rows a core has in hand at a time, the
+// more of them come at the same time.
+int32_t product(const uint8_t* row, const uint8_t* query, size_t bytes) {
+  const __m512i turn = _mm512_set1_epi8(-128);
+  __m512i sum0 = _mm512_setzero_si512();
+  __m512i sum1 = _mm512_setzero_si512();
+  size_t i = 0;
+  for (; i + 128 < bytes; i += 128) {
+    sum0 =
+        _mm512_dpbusd_epi32(sum0, _mm512_loadu_si512(row + i), _mm512_xor_si512(turn, _mm512_loadu_si512(query + i)));
+    sum1 = _mm512_dpbusd_epi32(sum1, _mm512_loadu_si512(row + i + 64),
+                               _mm512_xor_si512(turn, _mm512_loadu_si512(query + i + 64)));
+  }
+  if (i + 64 < bytes) {
+    sum0 =
+        _mm512_dpbusd_epi32(sum0, _mm512_loadu_si512(row + i), _mm512_xor_si512(turn, _mm512_loadu_si512(query + i)));
+    i += 64;
+  }
+  static_assert(CodeRows::kTail == 16, "two words of 64 bits that the mask leaves out");
+  const __m512i last = _mm512_maskz_xor_epi64(0b00111111, turn, _mm512_loadu_si512(query + i));
+  sum1 = _mm512_dpbusd_epi32(sum1, _mm512_loadu_si512(row + i), last);
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(sum0, sum1));
 }
 
 }  // namespace
@@ -53,38 +69,8 @@ int64_t sum_of_lanes(__m512i sum) {
 float l2_squared(const float* a, const float* b, size_t dim) { return accumulate<SquaredDifference>(a, b, dim); }
 float dot(const float* a, const float* b, size_t dim) { return accumulate<Product>(a, b, dim); }
 
-// A lane adds up to 4 * 255^2 for each 64 bytes, far below 2^31. |a-b| fits a byte: half as many are widened as of a
-// and b.
-int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int /*zero*/) {
-  const __m512i zeros = _mm512_setzero_si512();
-  __m512i sum0 = zeros;
-  __m512i sum1 = zeros;
-  for (size_t i = 0; i < bytes; i += 64) {
-    const __m512i x = _mm512_loadu_si512(a + i);
-    const __m512i y = _mm512_loadu_si512(b + i);
-    const __m512i difference = _mm512_or_si512(_mm512_subs_epu8(x, y), _mm512_subs_epu8(y, x));
-    const __m512i low = _mm512_unpacklo_epi8(difference, zeros);
-    const __m512i high = _mm512_unpackhi_epi8(difference, zeros);
-    sum0 = _mm512_add_epi32(sum0, _mm512_madd_epi16(low, low));
-    sum1 = _mm512_add_epi32(sum1, _mm512_madd_epi16(high, high));
-  }
-  return sum_of_lanes(_mm512_add_epi32(sum0, sum1));
-}
-
-int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero) {
-  const __m512i zeros = _mm512_setzero_si512();
-  const __m512i offset = _mm512_set1_epi16(static_cast<int16_t>(zero));
-  __m512i sum0 = zeros;
-  __m512i sum1 = zeros;
-  const auto low = [&](__m512i v) { return _mm512_sub_epi16(_mm512_unpacklo_epi8(v, zeros), offset); };
-  const auto high = [&](__m512i v) { return _mm512_sub_epi16(_mm512_unpackhi_epi8(v, zeros), offset); };
-  for (size_t i = 0; i < bytes; i += 64) {
-    const __m512i x = _mm512_loadu_si512(a + i);
-    const __m512i y = _mm512_loadu_si512(b + i);
-    sum0 = _mm512_add_epi32(sum0, _mm512_madd_epi16(low(x), low(y)));
-    sum1 = _mm512_add_epi32(sum1, _mm512_madd_epi16(high(x), high(y)));
-  }
-  return -sum_of_lanes(_mm512_add_epi32(sum0, sum1));
+void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products) {
+  each_code_product(rows, query, slots, products, product);
 }
 
 }  // namespace vs::kernels_avx512

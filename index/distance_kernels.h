@@ -1,16 +1,41 @@
 // The kernels behind distance.h, each in a file compiled for its instructions.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+
+#include "index/distance.h"
 
 namespace vs {
+
+// `bytes` of memory are going to be read soon.
+inline void prefetch(const void* memory, size_t bytes) {
+  for (size_t offset = 0; offset < bytes; offset += 64) {
+    __builtin_prefetch(static_cast<const std::byte*>(memory) + offset, 0, 3);
+  }
+}
+
+// How many rows are asked for before they are needed: as many bytes as a core can wait for at a time.
+inline size_t rows_ahead(size_t bytes) { return std::clamp<size_t>(4096 / bytes, 2, 16); }
+
+// What the three kinds of code_products() share: product(row, query, bytes) is of one row.
+template <class Product>
+void each_code_product(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products,
+                       Product product) {
+  const size_t ahead = rows_ahead(rows.bytes);
+  for (size_t i = 0; i < std::min(ahead, slots.size()); ++i) prefetch(rows.row(slots[i]), rows.bytes);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (i + ahead < slots.size()) prefetch(rows.row(slots[i + ahead]), rows.bytes);
+    products[i] = product(rows.row(slots[i]), query, rows.bytes);
+  }
+}
 
 namespace kernels_portable {
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
-int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
-int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
+void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products);
 }  // namespace kernels_portable
 
 #if defined(__x86_64__)
@@ -18,16 +43,14 @@ int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int 
 namespace kernels_avx2 {
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
-int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
-int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
+void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products);
 }  // namespace kernels_avx2
 
-// REQUIRES: the processor has AVX-512 F and BW.
+// REQUIRES: the processor has AVX-512 F, BW and VNNI.
 namespace kernels_avx512 {
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
-int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
-int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero);
+void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products);
 }  // namespace kernels_avx512
 #endif
 

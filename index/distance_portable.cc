@@ -21,15 +21,9 @@ float sum(const float* a, const float* b, size_t dim, Term term) {
   return lanes[0];
 }
 
-// Over 64 bytes at a time, whose sum 32 bits hold, so that the compiler can use its vector registers.
-template <class Term>
-int64_t code_sum(const uint8_t* a, const uint8_t* b, size_t bytes, Term term) {
-  int64_t sum = 0;
-  for (size_t i = 0; i < bytes; i += 64) {
-    int32_t part = 0;
-    for (size_t j = i; j < i + 64; ++j) part += term(a[j], b[j]);
-    sum += part;
-  }
+int32_t product(const uint8_t* row, const uint8_t* query, size_t bytes) {
+  int32_t sum = 0;
+  for (size_t i = 0; i < bytes - CodeRows::kTail; ++i) sum += int{row[i]} * (int{query[i]} - 128);
   return sum;
 }
 
@@ -43,12 +37,8 @@ float dot(const float* a, const float* b, size_t dim) {
   return sum(a, b, dim, [](float x, float y) { return x * y; });
 }
 
-int64_t code_l2_squared(const uint8_t* a, const uint8_t* b, size_t bytes, int /*zero*/) {
-  return code_sum(a, b, bytes, [](int x, int y) { return (x - y) * (x - y); });
-}
-
-int64_t code_negative_dot(const uint8_t* a, const uint8_t* b, size_t bytes, int zero) {
-  return -code_sum(a, b, bytes, [zero](int x, int y) { return (x - zero) * (y - zero); });
+void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products) {
+  each_code_product(rows, query, slots, products, product);
 }
 
 }  // namespace vs::kernels_portable

@@ -49,6 +49,8 @@ class Pool {
     entries_[next_].word |= kTaken;
     return neighbor(entries_[next_++]).slot;
   }
+  // What take() would give now, nearly always; kNoSlot if it is not known at once.
+  Slot next() const { return next_ < entries_.size() ? neighbor(entries_[next_]).slot : kNoSlot; }
   void results(std::vector<Neighbor>& out) const {
     out.clear();
     for (const Entry& entry : entries_) {

@@ -15,7 +15,7 @@ double magnitude(double low, double high) { return std::max(std::fabs(low), std:
 
 }  // namespace
 
-Quantizer::Quantizer(Metric metric, CodeRange range) : range_(range) {
+Quantizer::Quantizer(Metric metric, CodeRange range) : metric_(metric), range_(range) {
   const double step = static_cast<double>(range.step);
   const double low = static_cast<double>(range.low);
   if (metric == Metric::kDot) zero_ = std::clamp(static_cast<int>(std::lround(-low / step)), 0, kCodeMax);
@@ -43,9 +43,30 @@ Quantizer::Fit Quantizer::encode(std::span<const float> vector, std::span<uint8_
   }
   for (; i < vector.size(); ++i) encode_one(i, errors[0]);
   const float error = *std::max_element(errors.begin(), errors.end());
-  std::fill(code.begin() + static_cast<ptrdiff_t>(vector.size()), code.end(), static_cast<uint8_t>(zero_));
+  std::fill(code.begin() + static_cast<ptrdiff_t>(vector.size()), code.end(), uint8_t{0});
+  const CodeTerms sums = terms(code.first(vector.size()));
+  std::memcpy(&code[code.size() - sizeof sums], &sums, sizeof sums);
   if (error <= tolerance_) return Fit::kExact;
   return error <= 0.51f * step + tolerance_ ? Fit::kRounded : Fit::kClipped;
+}
+
+// Of (x-q)^2: x^2 - 2x(q-128) - 256x + q^2. Of -(x-zero)(q-zero): -x(q-128) + (zero-128)x + zero*q - zero^2.
+CodeTerms Quantizer::terms(std::span<const uint8_t> codes) const {
+  uint64_t sum = 0;
+  uint64_t squares = 0;
+  for (size_t i = 0; i < codes.size();) {
+    uint32_t part = 0;
+    uint32_t part_squares = 0;
+    for (const size_t end = std::min(codes.size(), i + 1024); i < end; ++i) {
+      part += codes[i];
+      part_squares += uint32_t{codes[i]} * codes[i];
+    }
+    sum += part;
+    squares += part_squares;
+  }
+  if (metric_ != Metric::kDot) return {.as_row = squares - 256 * sum, .as_query = squares};
+  const auto zero = static_cast<uint64_t>(zero_);
+  return {.as_row = (zero - 128) * sum, .as_query = zero * sum - zero * zero * codes.size()};
 }
 
 void RangeLearner::add(std::span<const float> vector) {

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <limits>
+#include <span>
 
+#include "index/distance_kernels.h"
 #include "index/quantizer.h"
 #include "index/types.h"
 
@@ -14,36 +16,55 @@ struct Rows {
   const std::byte* base = nullptr;
   size_t stride = 0;  // bytes
   size_t bytes = 0;   // of a row that a distance reads
-  // One of them is there. Floats: over `dim` of them. Codes: over `bytes`, and `factor` makes the sum a distance.
+  // One of them is there. Floats: over `dim` of them. Codes: over `bytes`, with the terms of both (CodeTerms).
   size_t dim = 0;
   DistanceFunction of_floats = nullptr;
-  CodeDistanceFunction of_codes = nullptr;
-  int zero = 0;
+  CodeProductsFunction of_codes = nullptr;
+  int64_t weight = 0;  // of the product
   float factor = 0;
   CodeRange range;
 
   const std::byte* row(Slot slot) const { return base + size_t{slot.value} * stride; }
 
-  // As the index orders: see index_distance().
-  float distance(const void* query, Slot slot) const {
-    const std::byte* other = row(slot);
-    float d;
-    if (of_codes != nullptr) {
-      d = factor * static_cast<float>(of_codes(static_cast<const uint8_t*>(query),
-                                               reinterpret_cast<const uint8_t*>(other), bytes, zero));
-    } else {
-      d = of_floats(static_cast<const float*>(query), reinterpret_cast<const float*>(other), dim);
+  // Writes the distances of all `slots`, as the index orders: see index_distance(). At most kBatch of them.
+  static constexpr size_t kBatch = 64;
+  void distances(const void* query, std::span<const Slot> slots, float* out) const {
+    if (of_codes != nullptr) return distances_of_codes(query, slots, out);
+    const size_t ahead = rows_ahead(bytes);
+    for (size_t i = 0; i < std::min(ahead, slots.size()); ++i) vs::prefetch(row(slots[i]), bytes);
+    for (size_t i = 0; i < slots.size(); ++i) {
+      if (i + ahead < slots.size()) vs::prefetch(row(slots[i + ahead]), bytes);
+      out[i] =
+          in_order(of_floats(static_cast<const float*>(query), reinterpret_cast<const float*>(row(slots[i])), dim));
     }
-    constexpr float kLargest = std::numeric_limits<float>::max();
-    // Components near the end of float's range make sums that are infinite or NaN; neither may reach an ordering.
-    if (d < kLargest) return d > -kLargest ? d : -kLargest;
-    return kLargest;
+  }
+  float distance(const void* query, Slot slot) const {
+    float d;
+    distances(query, {&slot, 1}, &d);
+    return d;
   }
   float distance(Slot a, Slot b) const { return distance(row(a), b); }
 
-  void prefetch(Slot slot) const {
-    const std::byte* p = row(slot);
-    for (size_t offset = 0; offset < bytes; offset += 64) __builtin_prefetch(p + offset, 0, 3);
+  void prefetch(Slot slot) const { vs::prefetch(row(slot), bytes); }
+
+ private:
+  void distances_of_codes(const void* query, std::span<const Slot> slots, float* out) const {
+    int32_t products[kBatch];
+    of_codes({reinterpret_cast<const uint8_t*>(base), stride, bytes}, static_cast<const uint8_t*>(query), slots,
+             products);
+    const uint64_t as_query = CodeTerms::of(query, bytes).as_query;
+    for (size_t i = 0; i < slots.size(); ++i) {
+      // Unsigned, since the terms of a damaged row may be anything.
+      const uint64_t sum =
+          CodeTerms::of(row(slots[i]), bytes).as_row + as_query - static_cast<uint64_t>(weight * products[i]);
+      out[i] = in_order(factor * static_cast<float>(static_cast<int64_t>(sum)));
+    }
+  }
+  // Components near the end of float's range make sums that are infinite or NaN; neither may reach an ordering.
+  static float in_order(float d) {
+    constexpr float kLargest = std::numeric_limits<float>::max();
+    if (d < kLargest) return d > -kLargest ? d : -kLargest;
+    return kLargest;
   }
 };
 

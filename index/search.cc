@@ -10,10 +10,6 @@ namespace {
 
 constexpr uint32_t kRerankMore = 10;
 
-void prefetch_list(std::span<const uint32_t> words) {
-  for (size_t i = 0; i < words.size(); i += 16) __builtin_prefetch(&words[i], 0, 3);
-}
-
 }  // namespace
 
 Graph::SearchScratch& Graph::scratch() {
@@ -36,16 +32,11 @@ Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int 
       if (level(slot) < layer) continue;  // only a damaged word leads there; its row there would be another node's
       s.fresh.push_back(slot);
     }
-    const size_t ahead = rows_ahead(rows);
-    for (size_t i = 0; i < std::min(ahead, s.fresh.size()); ++i) rows.prefetch(s.fresh[i]);
-    for (size_t i = 0; i < s.fresh.size(); ++i) {
-      if (i + ahead < s.fresh.size()) rows.prefetch(s.fresh[i + ahead]);
-      const Neighbor candidate{rows.distance(query, s.fresh[i]), s.fresh[i]};
-      if (candidate < from) {
-        from = candidate;
-        moved = true;
-      }
-    }
+    s.for_each_fresh(rows, query, [&](Neighbor candidate) {
+      if (!(candidate < from)) return;
+      from = candidate;
+      moved = true;
+    });
     distances += s.fresh.size();
   }
   if (trace != nullptr) trace->distances += distances;
@@ -57,7 +48,7 @@ template <bool kOnlyLive>
 void Graph::search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
                          Slot skip, SearchScratch& s, SearchTrace* trace) const {
   const uint32_t slot_bound = slot_count();
-  const size_t ahead = rows_ahead(rows);
+  const size_t list_bytes = geometry().links_in(layer) * sizeof(uint32_t);
   s.visited.start(slot_bound);
   s.pool.start(ef);
   if (skip != kNoSlot) s.visited.insert(skip);
@@ -71,7 +62,8 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
   uint32_t hops = 0;
   for (Slot nearest = s.pool.take(); nearest != kNoSlot; nearest = s.pool.take()) {
     ++hops;
-    // First all that is new, then their distances: the memory of the next rows is asked for while one is computed.
+    // The list that comes after this one is on its way while this one's distances are computed.
+    if (const Slot next = s.pool.next(); next != kNoSlot) prefetch(links(next, layer).data(), list_bytes);
     s.fresh.clear();
     for (const uint32_t& word : links(nearest, layer)) {
       const uint32_t link = load_link(word);
@@ -80,12 +72,9 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
       if ((layer > 0 && level(slot) < layer) || !s.visited.insert(slot)) continue;
       s.fresh.push_back(slot);
     }
-    for (size_t i = 0; i < std::min(ahead, s.fresh.size()); ++i) rows.prefetch(s.fresh[i]);
-    for (size_t i = 0; i < s.fresh.size(); ++i) {
-      if (i + ahead < s.fresh.size()) rows.prefetch(s.fresh[i + ahead]);
-      const Neighbor candidate{rows.distance(query, s.fresh[i]), s.fresh[i]};
-      if (s.pool.offer(candidate, counts)) prefetch_list(links(candidate.slot, layer));
-    }
+    s.for_each_fresh(rows, query, [&](Neighbor candidate) {
+      if (s.pool.offer(candidate, counts)) prefetch(links(candidate.slot, layer).data(), list_bytes);
+    });
     distances += s.fresh.size();
   }
   s.pool.results(s.results);

@@ -10,8 +10,6 @@
 
 namespace vs {
 
-inline constexpr size_t kBytesAhead = 4096;
-
 // A set of slots that is emptied in no time: a slot is in it when its stamp is the current epoch's. Two bytes a slot,
 // so that the stamps of 100,000 slots stay in a core's cache.
 class VisitedSet {
@@ -47,9 +45,17 @@ struct Graph::SearchScratch {
   std::vector<Neighbor> results;   // of a layer, nearest first
   std::vector<Slot> fresh;         // neighbours of the node in hand that were not seen before
   std::vector<uint8_t> code;       // of a query
-};
 
-// How many rows are asked for before they are needed: as many bytes as a core can wait for at a time.
-inline size_t rows_ahead(const Rows& rows) { return std::clamp<size_t>(kBytesAhead / rows.bytes, 2, 8); }
+  // Many distances at a time: while one is computed, the memory of the next is on its way.
+  template <class Visit>
+  void for_each_fresh(const Rows& rows, const void* query, Visit visit) {
+    float distances[Rows::kBatch];
+    for (size_t first = 0; first < fresh.size(); first += Rows::kBatch) {
+      const std::span<const Slot> batch = std::span(fresh).subspan(first, std::min(fresh.size() - first, Rows::kBatch));
+      rows.distances(query, batch, distances);
+      for (size_t i = 0; i < batch.size(); ++i) visit(Neighbor{distances[i], batch[i]});
+    }
+  }
+};
 
 }  // namespace vs

@@ -96,8 +96,48 @@ TEST(Quantizer, ZeroHasACodeUnderDot) {
     std::vector<uint8_t> code(64);
     const std::vector<float> zeros(3);
     EXPECT_EQ(quantizer.encode(zeros, code), Quantizer::Fit::kExact);
-    for (const uint8_t c : code) EXPECT_EQ(c, quantizer.zero());
+    for (size_t i = 0; i < zeros.size(); ++i) EXPECT_EQ(code[i], quantizer.zero());
     EXPECT_NE(quantizer.encode(vector, code), Quantizer::Fit::kClipped);
+  }
+}
+
+// With the terms of both, a product of codes is the exact sum that a distance is made of.
+TEST(Quantizer, TermsAndProductsGiveSumsExactly) {
+  std::mt19937 random(6);
+  for (const size_t dim : {1u, 48u, 49u, 112u, 113u, 784u, 65'536u}) {
+    for (const Metric metric : {Metric::kL2, Metric::kDot}) {
+      for (const float low : {0.0f, -100.0f, -255.0f}) {
+        const Quantizer quantizer(metric, {low, 1});
+        const size_t bytes = Codes::stride(static_cast<uint32_t>(dim));
+        std::vector<uint8_t> a(bytes);
+        std::vector<uint8_t> b(bytes);
+        for (const bool extreme : {false, true}) {
+          std::vector<float> x(dim);
+          std::vector<float> y(dim);
+          int64_t expected = 0;
+          for (size_t i = 0; i < dim; ++i) {
+            x[i] = low + (extreme ? 255.0f : static_cast<float>(random() % 256));
+            y[i] = low + (extreme ? (low == 0 ? 255.0f : 0.0f) : static_cast<float>(random() % 256));
+            const auto difference = static_cast<int64_t>(x[i] - y[i]);
+            expected += metric == Metric::kL2 ? difference * difference : -static_cast<int64_t>(x[i] * y[i]);
+          }
+          ASSERT_EQ(quantizer.encode(x, a), Quantizer::Fit::kExact);
+          ASSERT_EQ(quantizer.encode(y, b), Quantizer::Fit::kExact);
+          for (const Kernels& kernel : available_kernels()) {
+            const auto sum = [&](const std::vector<uint8_t>& row, const std::vector<uint8_t>& query) {
+              int32_t product = 0;
+              const Slot first{0};
+              kernel.code_products({row.data(), bytes, bytes}, query.data(), {&first, 1}, &product);
+              return static_cast<int64_t>(CodeTerms::of(row.data(), bytes).as_row +
+                                          CodeTerms::of(query.data(), bytes).as_query) -
+                     quantizer.weight() * product;
+            };
+            EXPECT_EQ(sum(a, b), expected) << kernel.name << " " << dim;
+            EXPECT_EQ(sum(b, a), expected) << kernel.name << " " << dim;
+          }
+        }
+      }
+    }
   }
 }
 

@@ -57,22 +57,23 @@ TEST(Distance, PortableKernelsAgreeWithDoublePrecision) {
 // Sums of integers: no rounding. The largest there can be included.
 TEST(Distance, KernelsOfCodesAreExact) {
   std::mt19937 random(3);
-  for (const size_t bytes : {64u, 128u, 192u, 832u, 65'536u}) {
-    for (const int zero : {0, 1, 128, 255}) {
-      std::vector<uint8_t> a(bytes);
-      std::vector<uint8_t> b(bytes);
-      for (const bool extreme : {false, true}) {
-        int64_t l2 = 0;
-        int64_t dot = 0;
-        for (size_t i = 0; i < bytes; ++i) {
-          a[i] = extreme ? 255 : static_cast<uint8_t>(random());
-          b[i] = extreme ? static_cast<uint8_t>(zero == 0 ? 255 : 0) : static_cast<uint8_t>(random());
-          l2 += (a[i] - b[i]) * (a[i] - b[i]);
-          dot += (a[i] - zero) * (b[i] - zero);
-        }
-        for (const Kernels& kernel : available_kernels()) {
-          EXPECT_EQ(kernel.code_l2_squared(a.data(), b.data(), bytes, zero), l2) << kernel.name << " " << bytes;
-          EXPECT_EQ(kernel.code_negative_dot(a.data(), b.data(), bytes, zero), -dot) << kernel.name << " " << bytes;
+  const std::vector<Slot> slots = {Slot{4}, Slot{0}, Slot{3}, Slot{3}};
+  for (const size_t bytes : {64u, 128u, 192u, 256u, 832u, 65'600u}) {
+    const size_t stride = bytes + 64;
+    std::vector<uint8_t> rows(5 * stride);
+    std::vector<uint8_t> query(bytes);
+    for (const int extreme : {-1, 0, 255}) {
+      for (uint8_t& code : rows) code = extreme >= 0 ? 255 : static_cast<uint8_t>(random());
+      for (uint8_t& code : query)
+        code = static_cast<uint8_t>(extreme >= 0 ? extreme : static_cast<int>(random() % 256));
+      for (const Kernels& kernel : available_kernels()) {
+        std::vector<int32_t> products(slots.size());
+        kernel.code_products({rows.data(), stride, bytes}, query.data(), slots, products.data());
+        for (size_t s = 0; s < slots.size(); ++s) {
+          int64_t expected = 0;
+          for (size_t i = 0; i < bytes - CodeRows::kTail; ++i)
+            expected += rows[slots[s].value * stride + i] * (query[i] - 128);
+          EXPECT_EQ(products[s], expected) << kernel.name << " " << bytes;
         }
       }
     }
