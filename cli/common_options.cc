@@ -77,9 +77,10 @@ void add_create_options(CLI::App& command, CreateOptions& options) {
   command.add_option("--seed", options.seed, "Seed of the levels, for graphs that can be built again (default random)")
       ->check(whole_number(0));
   command
-      .add_option("--codes", options.codes,
-                  "Compact codes that a search reads instead of vectors: none or sq8 (default: sq8 from 64 dimensions)")
-      ->check(CLI::IsMember({"none", "sq8"}));
+      .add_option(
+          "--codes", options.codes,
+          "Compact codes that a search reads instead of vectors: none, sq8 or pca (default: sq8 from 64 dimensions)")
+      ->check(CLI::IsMember({"none", "sq8", "pca"}));
 }
 
 void add_vector_options(CLI::App& command, VectorOptions& options) {

@@ -58,8 +58,8 @@ void add_rebuild_commands(CLI::App& app, Context& context) {
       ->check(whole_number(1, limits::kEfConstructionMax));
   command->add_option("--ml", rebuilt->graph.ml, "Level multiplier (default: as it is; with another --m 1/ln m)")
       ->check(finite_number(/*above_zero=*/true));
-  command->add_option("--codes", rebuilt->graph.codes, "Compact codes: none or sq8 (default: as it is)")
-      ->check(CLI::IsMember({"none", "sq8"}));
+  command->add_option("--codes", rebuilt->graph.codes, "Compact codes: none, sq8 or pca (default: as it is)")
+      ->check(CLI::IsMember({"none", "sq8", "pca"}));
   command->footer(
       "Reads and writes go on meanwhile. Waits for the daemon's job; Ctrl-C cancels it there, and nothing has "
       "changed.\n\n"

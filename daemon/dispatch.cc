@@ -60,7 +60,7 @@ const Command kCommands[] = {
     {.verb = "CREATE",
      .usage =
          "CREATE name dim=784 [metric=l2|cosine|dot] [m=16] [ef_construction=200] [ml=0.36] [ef_search=64] [seed=1] "
-         "[codes=none|sq8]",
+         "[codes=none|sq8|pca]",
      .help = "Makes an empty collection and replies its configuration.",
      .arguments_min = 1,
      .arguments_max = 1,
@@ -119,7 +119,7 @@ const Command kCommands[] = {
      .options = {"cursor", "limit", "with"},
      .run = run_scan},
     {.verb = "REBUILD",
-     .usage = "REBUILD name [m=16] [ef_construction=200] [ml=0.36] [codes=none|sq8]",
+     .usage = "REBUILD name [m=16] [ef_construction=200] [ml=0.36] [codes=none|sq8|pca]",
      .help =
          "Starts a job that builds a collection's graph anew, without deleted points, with the same or other options; "
          "reads and writes go on.",

@@ -55,7 +55,7 @@ Result<storage::RebuildOptions> read_graph_options(const Call& call) {
   if (const auto* const value = call.option("codes")) {
     VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(*value, "codes"));
     options.codes = storage::code_type_from_name(name);
-    if (!options.codes) return Status(Code::kBadArgument, "codes must be none or sq8, got " + excerpt(name));
+    if (!options.codes) return Status(Code::kBadArgument, "codes must be none, sq8 or pca, got " + excerpt(name));
   }
   return options;
 }
@@ -112,6 +112,12 @@ Status run_stats(const Call& call, std::string& json) {
     range.real("low", static_cast<double>(stats.codes->range.low));
     range.real("step", static_cast<double>(stats.codes->range.step));
     range.key("exact") += stats.codes->exact ? "true" : "false";
+  }
+  if (stats.pca) {
+    JsonObject pca(reply.key("pca"));
+    pca.integer("components", stats.pca->components);
+    pca.real("share", stats.pca->share);
+    pca.integer("bytes", stats.pca->bytes);
   }
   reply.key("bytes");
   JsonObject bytes(json);

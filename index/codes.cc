@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "index/geometry.h"
+
 namespace vs {
 namespace {
 
@@ -24,17 +26,18 @@ size_t shard_of_this_thread() {
 
 }  // namespace
 
-Codes::Codes(Metric metric, const Rows& floats, std::byte* codes)
-    : metric_(metric), floats_(floats), codes_(codes), active_(&floats_) {}
+Codes::Codes(Metric metric, const Rows& floats, std::byte* codes, bool pca)
+    : metric_(metric), floats_(floats), codes_(codes), wants_pca_(codes != nullptr && pca), active_(&floats_) {}
 
 Codes::Use Codes::use() const {
-  if (codes_ == nullptr) return {nullptr, &floats_};
+  if (codes_ == nullptr) return {nullptr, &floats_, nullptr};
   Shard& shard = shards_[shard_of_this_thread() % kShards];
   // All of these in one order, with those of wait_for_readers() and encode_all(): who is not counted yet sees what is
   // active then.
   std::atomic<uint32_t>& readers = shard.readers[epoch_.load() % 2];
   readers.fetch_add(1);
-  return {&readers, active_.load()};
+  const Rows* const rows = active_.load();
+  return {&readers, rows, rows == &rows_ ? active_pca_.load() : nullptr};
 }
 
 // Twice, for the sake of whoever read the epoch long ago and counted itself late.
@@ -104,6 +107,11 @@ void Codes::extend(uint32_t first, uint32_t last) {
   extended_ = last;
   if (quantizer_) {
     count(encode(*quantizer_, std::max(first, adopted_), last));
+    if (pca_ && last <= pca_->capacity()) {
+      pca_->encode(first, last);
+    } else {
+      active_pca_.store(nullptr);
+    }
     // Whatever is linked by clipped codes is linked badly.
     if (out_of_range()) active_.store(&floats_);
   } else if (last >= kLearnSlots && adopted_ < kLearnSlots) {
@@ -125,7 +133,9 @@ void Codes::adopt(uint32_t slots, std::optional<CodeState> state) {
 
 void Codes::rewrite(Slot slot) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (codes_ != nullptr && quantizer_) count(encode(*quantizer_, slot.value, slot.value + 1));
+  if (codes_ == nullptr || !quantizer_) return;
+  count(encode(*quantizer_, slot.value, slot.value + 1));
+  if (pca_ && slot.value < pca_->capacity()) pca_->encode(slot.value, slot.value + 1);
 }
 
 bool Codes::good(Slot slot) const {
@@ -149,11 +159,14 @@ void Codes::encode_all(const std::function<bool(Slot)>& live) {
   if (codes_ == nullptr || extended_ == 0) return;
   const uint32_t slots = extended_;
   active_.store(&floats_);
+  active_pca_.store(nullptr);
   lock.unlock();
   wait_for_readers();
   const CodeRange range = learn(slots, live);
 
   lock.lock();
+  pca_.reset();
+  pca_due_at_ = PcaCodes::kLearnSlots;
   quantizer_.emplace(metric_, range);
   clipped_ = 0;
   exact_.store(true);
@@ -165,6 +178,43 @@ void Codes::encode_all(const std::function<bool(Slot)>& live) {
   lock.lock();
   count({.clipped = 0, .exact = tally.exact});  // the dead may lie outside
   serve();
+}
+
+bool Codes::pca_due() const {
+  if (!wants_pca_) return false;
+  std::lock_guard<std::mutex> lock(mutex_);
+  return active_.load() == &rows_ && extended_ >= pca_due_at_;
+}
+
+// Beside those that serve until then. Codes stay as they are meanwhile, since only this thread may encode them again.
+void Codes::learn_pca(const std::function<bool(Slot)>& live) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (!wants_pca_ || active_.load() != &rows_) return;
+  const uint32_t slots = extended_;
+  const Rows codes = rows_;
+  lock.unlock();
+  // Learned anew whenever there are three times as many, since what comes later may lie along other axes.
+  const auto capacity = static_cast<uint32_t>(std::min(uint64_t{4} * slots, uint64_t{Geometry::kSlotsMax}));
+  std::unique_ptr<PcaCodes> learned = PcaCodes::learn(metric_, codes, slots, live, capacity);
+  if (learned) learned->encode(0, slots);
+
+  lock.lock();
+  pca_due_at_ = capacity;
+  if (learned && extended_ > capacity) return;
+  if (learned) {
+    learned->encode(slots, extended_);
+    pca_due_at_ = static_cast<uint32_t>(std::min(uint64_t{3} * slots, uint64_t{Geometry::kSlotsMax}));
+  }
+  std::swap(pca_, learned);
+  active_pca_.store(pca_.get());
+  lock.unlock();
+  wait_for_readers();  // of what was swapped out
+}
+
+std::optional<PcaState> Codes::pca_state() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (active_.load() != &rows_ || active_pca_.load() == nullptr) return std::nullopt;
+  return PcaState{pca_->components(), pca_->share(), uint64_t{extended_} * pca_->rows().stride};
 }
 
 std::optional<CodeState> Codes::state() const {

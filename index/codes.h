@@ -9,11 +9,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <utility>
 
+#include "index/pca_codes.h"
 #include "index/quantizer.h"
 #include "index/rows.h"
 
@@ -25,19 +27,27 @@ struct CodeState {
   friend bool operator==(const CodeState&, const CodeState&) = default;
 };
 
+struct PcaState {
+  uint32_t components = 0;
+  double share = 0;  // of the variance
+  uint64_t bytes = 0;
+};
+
 class Codes {
  public:
   static constexpr uint32_t kLearnSlots = 1024;
 
   static constexpr size_t stride(uint32_t dim) { return (size_t{dim} + CodeRows::kTail + 63) / 64 * 64; }
 
-  // `floats`: rows of the vectors. `codes`: room for stride() bytes a slot; null: floats are all there is.
-  Codes(Metric metric, const Rows& floats, std::byte* codes);
+  // `floats`: rows of the vectors. `codes`: room for stride() bytes a slot; null: floats are all there is. `pca`: short codes,
+  // too, where they pay.
+  Codes(Metric metric, const Rows& floats, std::byte* codes, bool pca = false);
 
   // While it lives the rows are what they are.
   class Use {
    public:
-    Use(Use&& other) noexcept : readers_(std::exchange(other.readers_, nullptr)), rows_(other.rows_) {}
+    Use(Use&& other) noexcept
+        : readers_(std::exchange(other.readers_, nullptr)), rows_(other.rows_), pca_(other.pca_) {}
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
     Use& operator=(Use&&) = delete;
@@ -45,12 +55,15 @@ class Codes {
       if (readers_ != nullptr) readers_->fetch_sub(1);
     }
     const Rows& rows() const { return *rows_; }
+    const PcaCodes* pca() const { return pca_; }  // of these rows; null: there are none
 
    private:
     friend class Codes;
-    Use(std::atomic<uint32_t>* readers, const Rows* rows) : readers_(readers), rows_(rows) {}
+    Use(std::atomic<uint32_t>* readers, const Rows* rows, const PcaCodes* pca)
+        : readers_(readers), rows_(rows), pca_(pca) {}
     std::atomic<uint32_t>* readers_;
     const Rows* rows_;
+    const PcaCodes* pca_;
   };
   Use use() const;
 
@@ -78,6 +91,12 @@ class Codes {
   // called meanwhile.
   void encode_all(const std::function<bool(Slot)>& live);
 
+  // Short codes, where they were asked for: what serves now, whether learn_pca() is to be called, and that. REQUIRES: the
+  // thread of encode_all().
+  std::optional<PcaState> pca_state() const;
+  bool pca_due() const;
+  void learn_pca(const std::function<bool(Slot)>& live);
+
  private:
   // Readers count themselves in one of two sets; wait_for_readers() turns new ones to the other and waits for the first
   // to be empty. Shards keep threads off each other's cache lines.
@@ -101,8 +120,10 @@ class Codes {
   const Metric metric_;
   const Rows floats_;
   std::byte* const codes_;
+  const bool wants_pca_;
   Rows rows_;  // of the codes; changes while floats serve only
   std::atomic<const Rows*> active_;
+  std::atomic<const PcaCodes*> active_pca_{nullptr};  // of rows_
   mutable std::array<Shard, kShards> shards_;
   std::atomic<uint32_t> epoch_{0};
 
@@ -112,6 +133,8 @@ class Codes {
   uint32_t adopted_ = 0;
   uint64_t clipped_ = 0;
   std::atomic<bool> exact_{true};
+  std::unique_ptr<PcaCodes> pca_;
+  uint32_t pca_due_at_ = PcaCodes::kLearnSlots;  // slots
 };
 
 }  // namespace vs

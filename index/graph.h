@@ -36,6 +36,7 @@ struct GraphConfig {
   Geometry geometry;
   Metric metric = Metric::kL2;
   uint32_t ef_construction = limits::kEfConstructionDefault;
+  bool pca = false;  // short codes for searches, too, if there are codes
 };
 
 // Addresses stay for the graph's lifetime; what lies beyond the slots given to extend() need not be backed.
@@ -150,7 +151,7 @@ class Graph {
   void search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
                     Slot skip, SearchScratch& scratch, SearchTrace* trace) const;
 
-  void rerank(const float* query, uint32_t wanted, std::vector<Neighbor>& results) const;
+  void order_by(const Rows& rows, const void* query, std::vector<Neighbor>& results) const;
 
   std::vector<Neighbor> select_neighbors(const Rows& rows, std::span<const Neighbor> nearest_first, uint32_t count,
                                          std::vector<Neighbor> kept = {}) const;

@@ -29,10 +29,9 @@ class Pool {
     const bool full = counted_ == ef_;
     if (full && !(candidate < neighbor(entries_.back()))) return false;
     const bool counted = counts(candidate.slot);
-    const auto place = std::upper_bound(entries_.begin(), entries_.end(), candidate,
-                                        [](const Neighbor& a, const Entry& b) { return a < neighbor(b); });
-    const auto index = static_cast<size_t>(place - entries_.begin());
-    entries_.insert(place, {candidate.distance, candidate.slot.value | (counted ? 0 : kUncounted)});
+    const size_t index = place_of(candidate);
+    entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(index),
+                    {candidate.distance, candidate.slot.value | (counted ? 0 : kUncounted)});
     if (counted && full) drop_farthest();
     if (counted && !full) ++counted_;
     if (counted_ == ef_) drop_uncounted_behind();
@@ -70,6 +69,18 @@ class Pool {
     uint32_t word;
   };
   static Neighbor neighbor(const Entry& e) { return {e.distance, Slot{e.word & ~(kTaken | kUncounted)}}; }
+  // How many are nearer. Halves without branches, which no processor could foresee.
+  size_t place_of(Neighbor candidate) const {
+    const Entry* first = entries_.data();
+    for (size_t count = entries_.size(); count > 0;) {
+      const size_t half = (count + 1) / 2;
+      first += first[half - 1].distance < candidate.distance ? half : 0;
+      count -= half;
+    }
+    auto place = static_cast<size_t>(first - entries_.data());
+    while (place < entries_.size() && neighbor(entries_[place]) < candidate) ++place;  // ties
+    return place;
+  }
   void drop_farthest() {
     drop_uncounted_behind();
     entries_.pop_back();

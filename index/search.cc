@@ -24,14 +24,7 @@ Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int 
   for (bool moved = true; moved;) {
     moved = false;
     if (trace != nullptr) ++trace->hops[static_cast<size_t>(layer)];
-    s.fresh.clear();
-    for (const uint32_t& word : links(from.slot, layer)) {
-      const uint32_t link = load_link(word);
-      if (link == 0 || link > slot_bound) continue;
-      const Slot slot{link - 1};
-      if (level(slot) < layer) continue;  // only a damaged word leads there; its row there would be another node's
-      s.fresh.push_back(slot);
-    }
+    s.find_fresh(links(from.slot, layer), [&](Slot slot) { return slot.value < slot_bound && level(slot) >= layer; });
     s.for_each_fresh(rows, query, [&](Neighbor candidate) {
       if (!(candidate < from)) return;
       from = candidate;
@@ -53,6 +46,8 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
   s.pool.start(ef);
   if (skip != kNoSlot) s.visited.insert(skip);
 
+  // Else a damaged word leads there; the slot's row there would be another node's.
+  const auto on_layer = [&](Slot slot) { return slot.value < slot_bound && level(slot) >= layer; };
   const auto counts = [this](Slot slot) { return !kOnlyLive || live(slot); };
   for (const Neighbor& entry : entries) {
     if (s.visited.insert(entry.slot)) s.pool.offer(entry, counts);
@@ -64,13 +59,10 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
     ++hops;
     // The list that comes after this one is on its way while this one's distances are computed.
     if (const Slot next = s.pool.next(); next != kNoSlot) prefetch(links(next, layer).data(), list_bytes);
-    s.fresh.clear();
-    for (const uint32_t& word : links(nearest, layer)) {
-      const uint32_t link = load_link(word);
-      if (link == 0 || link > slot_bound) continue;
-      const Slot slot{link - 1};
-      if ((layer > 0 && level(slot) < layer) || !s.visited.insert(slot)) continue;
-      s.fresh.push_back(slot);
+    if (layer == 0) {
+      s.find_fresh(links(nearest, 0), [&](Slot slot) { return s.visited.insert(slot); });
+    } else {
+      s.find_fresh(links(nearest, layer), [&](Slot slot) { return on_layer(slot) && s.visited.insert(slot); });
     }
     s.for_each_fresh(rows, query, [&](Neighbor candidate) {
       if (s.pool.offer(candidate, counts)) prefetch(links(candidate.slot, layer).data(), list_bytes);
@@ -103,27 +95,41 @@ std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace
   s.code.resize(rows.bytes);
   bool exact = true;
   const void* const row = codes_.query_row(rows, query, s.code, exact);
-  const Neighbor first{rows.distance(row, start.slot), start.slot};
+  // What the search goes by.
+  const Rows& short_rows = use.pca() != nullptr ? use.pca()->rows() : rows;
+  const void* short_row = row;
+  if (use.pca() != nullptr) {
+    s.short_code.resize(short_rows.bytes);
+    use.pca()->encode(s.code.data(), s.short_code.data());
+    short_row = s.short_code.data();
+  }
+  const uint32_t pool = use.pca() != nullptr ? std::min(ef + ef / 2, limits::kEfMax) : ef;
+  const Neighbor first{short_rows.distance(short_row, start.slot), start.slot};
   Neighbor nearest = first;
-  for (int layer = start.level; layer > 0; --layer) nearest = descend(rows, row, nearest, layer, trace);
+  for (int layer = start.level; layer > 0; --layer) nearest = descend(short_rows, short_row, nearest, layer, trace);
   // The entry point is far, so it is expanded only when `nearest` leads nowhere.
   const std::array<Neighbor, 2> entries = {nearest, first};
-  search_layer<true>(rows, row, entries, ef, 0, kNoSlot, s, trace);
+  search_layer<true>(short_rows, short_row, entries, pool, 0, kNoSlot, s, trace);
   std::vector<Neighbor> results = s.results;
-  // Asked for after the search: what it came upon was counted before.
-  if (rows.of_codes != nullptr && !(exact && codes_.exact())) rerank(query, wanted, results);
+  if (use.pca() != nullptr) {
+    order_by(rows, row, results);
+    results.resize(std::min<size_t>(results.size(), ef));
+  }
+  // Asked for after the search: what it came upon was counted before. Codes order the nearest nearly right: so the floats
+  // of twice as many as are wanted are enough (docs/benchmarks.md, recall under cosine).
+  if (rows.of_codes != nullptr && !(exact && codes_.exact())) {
+    results.resize(std::min<size_t>(results.size(), std::max(uint64_t{2} * wanted, uint64_t{wanted} + kRerankMore)));
+    order_by(codes_.floats(), query, results);
+  }
   return results;
 }
 
-// Codes order the nearest nearly right: so the floats of twice as many as are wanted are enough (docs/benchmarks.md,
-// recall under cosine).
-void Graph::rerank(const float* query, uint32_t wanted, std::vector<Neighbor>& results) const {
-  results.resize(std::min<size_t>(results.size(), std::max(uint64_t{2} * wanted, uint64_t{wanted} + kRerankMore)));
-  const Rows& floats = codes_.floats();
-  for (size_t i = 0; i < results.size(); ++i) {
-    if (i + 1 < results.size()) floats.prefetch(results[i + 1].slot);
-    results[i].distance = floats.distance(query, results[i].slot);
-  }
+void Graph::order_by(const Rows& rows, const void* query, std::vector<Neighbor>& results) const {
+  SearchScratch& s = scratch();
+  s.fresh.clear();
+  for (const Neighbor& result : results) s.fresh.push_back(result.slot);
+  results.clear();
+  s.for_each_fresh(rows, query, [&](Neighbor ordered) { results.push_back(ordered); });
   std::sort(results.begin(), results.end());
 }
 

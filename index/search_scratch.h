@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "index/graph.h"
@@ -15,20 +16,23 @@ namespace vs {
 class VisitedSet {
  public:
   void start(uint32_t slot_bound) {
-    if (stamps_.size() < slot_bound) stamps_.resize(slot_bound);
+    slot_bound_ = slot_bound;
+    if (stamps_.size() < size_t{slot_bound} + 1) stamps_.resize(size_t{slot_bound} + 1);
     if (++epoch_ == 0) {
       std::fill(stamps_.begin(), stamps_.end(), uint16_t{0});
       epoch_ = 1;
     }
+    stamps_[slot_bound] = epoch_;
   }
-  // True when `slot` was not in the set. A slot beyond the bound of start() counts as being in it.
+  // True when `slot` was not in the set. A slot beyond the bound of start() counts as being in it. No branch: about half of
+  // what a search comes upon was seen before, in no order that a processor could guess.
   bool insert(Slot slot) {
-    if (slot.value >= stamps_.size() || stamps_[slot.value] == epoch_) return false;
-    stamps_[slot.value] = epoch_;
-    return true;
+    uint16_t& stamp = stamps_[std::min(slot.value, slot_bound_)];
+    return std::exchange(stamp, epoch_) != epoch_;
   }
 
  private:
+  uint32_t slot_bound_ = 0;
   std::vector<uint16_t> stamps_;
   uint16_t epoch_ = 0;
 };
@@ -44,7 +48,22 @@ struct Graph::SearchScratch {
   std::vector<Neighbor> frontier;  // of the vacuum: heap, nearest on top
   std::vector<Neighbor> results;   // of a layer, nearest first
   std::vector<Slot> fresh;         // neighbours of the node in hand that were not seen before
-  std::vector<uint8_t> code;       // of a query
+
+  // Makes `fresh` of the targets of a list's words. A word that holds no link leads beyond all bounds.
+  template <class Wanted>
+  void find_fresh(std::span<const uint32_t> words, Wanted wanted) {
+    fresh.resize(words.size());
+    size_t count = 0;
+    for (const uint32_t& word : words) {
+      const Slot slot{Graph::load_link(word) - 1};
+      fresh[count] = slot;
+      count += wanted(slot) ? 1 : 0;
+    }
+    fresh.resize(count);
+  }
+
+  std::vector<uint8_t> code;  // of a query
+  std::vector<uint8_t> short_code;
 
   // Many distances at a time: while one is computed, the memory of the next is on its way.
   template <class Visit>

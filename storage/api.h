@@ -91,6 +91,7 @@ struct CollectionStats {
   Lsn checkpoint_lsn;                                   // what a recovery would start from
   std::vector<std::pair<std::string, uint64_t>> bytes;  // size of each mapped file
   std::optional<CodeState> codes;                       // what searches read; none: vectors
+  std::optional<PcaState> pca;                          // of short codes, when they serve
 };
 
 struct DatabaseStats {

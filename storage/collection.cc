@@ -269,6 +269,7 @@ CollectionStats CollectionImpl::stats() const {
   }
   stats.bytes = generation->file_bytes();
   stats.codes = graph.codes().state();
+  stats.pca = graph.codes().pca_state();
   return stats;
 }
 

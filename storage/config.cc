@@ -35,10 +35,20 @@ Result<CollectionConfig> complete_config(CollectionConfig config) {
   return config;
 }
 
-std::string_view code_type_name(CodeType type) { return type == CodeType::kSq8 ? "sq8" : "none"; }
+std::string_view code_type_name(CodeType type) {
+  switch (type) {
+    case CodeType::kNone:
+      return "none";
+    case CodeType::kSq8:
+      return "sq8";
+    case CodeType::kPca:
+      return "pca";
+  }
+  return "none";
+}
 
 std::optional<CodeType> code_type_from_name(std::string_view name) {
-  for (const CodeType type : {CodeType::kNone, CodeType::kSq8}) {
+  for (const CodeType type : {CodeType::kNone, CodeType::kSq8, CodeType::kPca}) {
     if (code_type_name(type) == name) return type;
   }
   return std::nullopt;

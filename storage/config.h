@@ -19,7 +19,7 @@ namespace vs::storage {
 
 class FileSystem;
 
-enum class CodeType : uint8_t { kNone, kSq8 };
+enum class CodeType : uint8_t { kNone, kSq8, kPca };
 std::string_view code_type_name(CodeType type);
 std::optional<CodeType> code_type_from_name(std::string_view name);
 

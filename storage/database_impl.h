@@ -57,6 +57,8 @@ class Database::Impl {
   void maintain();
   void checkpoint_what_is_due();
   void encode_what_is_due();
+  void encode_again_if_due(CollectionImpl& collection);
+  void learn_pca_if_due(CollectionImpl& collection);
   bool checkpoint_due(CollectionImpl& collection, Clock::time_point now);
   void ask_for_compactions();
   Result<std::shared_ptr<CollectionImpl>> find_open(std::string_view name) const;
@@ -80,6 +82,7 @@ class Database::Impl {
   std::condition_variable maintenance_changed_;
   bool closing_ = false;
   std::thread maintenance_;
+  std::thread encoder_;
   std::unique_ptr<Vacuumer> vacuumer_;
   std::map<CollectionNumber, Clock::time_point> waiting_since_;  // of maintain(): first operation after a checkpoint
   std::function<void(const std::string&)> compaction_due_;       // under maintenance_mutex_

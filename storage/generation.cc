@@ -47,7 +47,7 @@ std::vector<FileLayout> layouts(const Geometry& geometry, bool with_codes) {
   return files;
 }
 
-bool has_codes(const CollectionConfig& config) { return config.codes == CodeType::kSq8; }
+bool has_codes(const CollectionConfig& config) { return config.codes.value_or(CodeType::kNone) != CodeType::kNone; }
 
 FileIdentity file_identity(const FileLayout& file, const Generation::Identity& identity) {
   return {file.kind, static_cast<uint32_t>(file.element_bytes), identity.uuid, identity.number};
@@ -86,7 +86,8 @@ Result<Generation::Files> Generation::with_files(const Identity& identity, const
 
 Generation::Generation(Identity identity, const CollectionConfig& config, Files files, uint32_t slots_max)
     : identity_(std::move(identity)), config_(config), files_(std::move(files)), slots_max_(slots_max) {
-  const GraphConfig graph_config{geometry_of(config), config.metric, config.ef_construction};
+  const GraphConfig graph_config{geometry_of(config), config.metric, config.ef_construction,
+                                 config.codes == CodeType::kPca};
   const GraphMemory memory{files_.vectors.data(), reinterpret_cast<uint32_t*>(files_.links0.data()),
                            reinterpret_cast<uint32_t*>(files_.upper.data()),
                            files_.codes ? files_.codes->data() : nullptr};

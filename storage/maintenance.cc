@@ -7,6 +7,7 @@ namespace vs::storage {
 namespace {
 
 constexpr auto kSyncInterval = std::chrono::seconds(1);
+constexpr auto kEncodeInterval = std::chrono::milliseconds(500);
 // A few deleted points in a small collection are no reason to write it anew.
 constexpr uint64_t kCompactSlotsMin = 1000;
 // If a compaction did not come to its end, for want of space for instance.
@@ -68,20 +69,47 @@ void Database::Impl::checkpoint_what_is_due() {
 }
 
 // Where new vectors left the range of the codes, or a crash left codes that nobody vouches for.
+void Database::Impl::encode_again_if_due(CollectionImpl& collection) {
+  if (!collection.generation()->graph().codes().due()) return;
+  // A checkpoint must not call codes good that are about to change.
+  std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex_);
+  const auto begin = Clock::now();
+  if (const Status status = encode_again(context(), collection); !status.ok()) {
+    spdlog::error("encoding_failed collection={} code={} message='{}'", collection.name(), code_name(status.code()),
+                  status.message());
+    return;
+  }
+  spdlog::info("encoded_again collection={} seconds={:.2f}", collection.name(),
+               std::chrono::duration<double>(Clock::now() - begin).count());
+}
+
+void Database::Impl::learn_pca_if_due(CollectionImpl& collection) {
+  const std::shared_ptr<Generation> generation = collection.generation();
+  Codes& codes = generation->graph().codes();
+  if (!codes.pca_due()) return;
+  const auto begin = Clock::now();
+  codes.learn_pca([&](Slot slot) { return generation->graph().live(slot); });
+  const std::optional<PcaState> state = codes.pca_state();
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  if (state) {
+    spdlog::info("pca_learned collection={} components={} share={:.3f} seconds={:.2f}", collection.name(),
+                 state->components, state->share, seconds);
+  } else {
+    spdlog::info("pca_does_not_pay collection={} seconds={:.2f} searches_read=codes.dat", collection.name(), seconds);
+  }
+}
+
+// A thread of its own: nothing that has to be done every second waits for a decomposition.
 void Database::Impl::encode_what_is_due() {
-  for (const auto& collection : collections()) {
-    if (!queue_->failure().ok()) return;
-    if (!collection->generation()->graph().codes().due()) continue;
-    // A checkpoint must not call codes good that are about to change.
-    std::lock_guard<std::mutex> checkpoint_lock(checkpoint_mutex_);
-    const auto begin = Clock::now();
-    if (const Status status = encode_again(context(), *collection); !status.ok()) {
-      spdlog::error("encoding_failed collection={} code={} message='{}'", collection->name(), code_name(status.code()),
-                    status.message());
-      continue;
+  std::unique_lock<std::mutex> lock(maintenance_mutex_);
+  while (!maintenance_changed_.wait_for(lock, kEncodeInterval, [this] { return closing_; })) {
+    lock.unlock();
+    for (const auto& collection : collections()) {
+      if (!queue_->failure().ok() || collection->dropped()) continue;
+      encode_again_if_due(*collection);
+      learn_pca_if_due(*collection);
     }
-    spdlog::info("encoded_again collection={} seconds={:.2f}", collection->name(),
-                 std::chrono::duration<double>(Clock::now() - begin).count());
+    lock.lock();
   }
 }
 
@@ -112,7 +140,7 @@ void Database::Impl::ask_for_compactions() {
   }
 }
 
-// Once a second: syncs the log (durability=interval), encodes and checkpoints what is due, asks for compactions.
+// Once a second: syncs the log (durability=interval), checkpoints what is due, asks for compactions.
 void Database::Impl::maintain() {
   std::unique_lock<std::mutex> lock(maintenance_mutex_);
   uint64_t synced_commits = 0;
@@ -124,7 +152,6 @@ void Database::Impl::maintain() {
       queue_->count_sync();
       if (const Status status = store_->sync(); !status.ok()) queue_->fail(status);
     }
-    encode_what_is_due();
     checkpoint_what_is_due();
     ask_for_compactions();
     lock.lock();
@@ -152,6 +179,7 @@ Status Database::Impl::close() {
     maintenance_changed_.notify_all();
   }
   if (maintenance_.joinable()) maintenance_.join();
+  if (encoder_.joinable()) encoder_.join();
   vacuumer_.reset();
   queue_->stop();
   {

@@ -2,6 +2,7 @@
 // that a machine whose speed drifts is fair to all; what counts are the ratios. One thread searches.
 //
 // Usage: bench_index FASHION_MNIST_DIR [--data l2|cosine|pca128|pca768] [--threads 2] [--rounds 3] [--queries 3000]
+//                    [--indexes pca,sq8,none,faiss]
 //
 // pca128 and pca768 are the images rotated to their principal components, with a little noise: no grid that codes could
 // hold exactly.
@@ -158,7 +159,7 @@ void measure(const Data& data, const SearchIds& search, Figures& figures) {
   }
 }
 
-void run_ours(const Data& data, unsigned threads, bool with_codes, Figures& figures) {
+void run_ours(const Data& data, unsigned threads, bool with_codes, bool pca, Figures& figures) {
   const vs::Geometry geometry{
       .dim = static_cast<uint32_t>(data.dim), .m = kM, .ml = 1 / std::log(double{kM}), .seed = 42};
   const auto slots = static_cast<uint32_t>(data.points);
@@ -176,7 +177,7 @@ void run_ours(const Data& data, unsigned threads, bool with_codes, Figures& figu
   for (size_t i = 0; i < slots; ++i) {
     std::memcpy(vectors.get() + i * geometry.vector_stride(), &data.base[i * data.dim], data.dim * sizeof(float));
   }
-  vs::Graph graph({geometry, data.metric, kEfConstruction},
+  vs::Graph graph({geometry, data.metric, kEfConstruction, pca},
                   {vectors.get(), reinterpret_cast<uint32_t*>(links0.get()), reinterpret_cast<uint32_t*>(upper.get()),
                    with_codes ? codes.get() : nullptr},
                   slots);
@@ -187,6 +188,7 @@ void run_ours(const Data& data, unsigned threads, bool with_codes, Figures& figu
       graph.publish(Slot{static_cast<uint32_t>(i)});
     });
     vs::relink_unreachable(graph);
+    graph.codes().learn_pca([](Slot) { return true; });
   }));
   measure(
       data,
@@ -240,12 +242,12 @@ void print(const std::vector<Figures>& all) {
     std::printf("%-13s", what);
     for (const Figures& f : all) std::printf(" %12.*f", digits, value(f));
     std::printf("  |");
-    for (size_t i = 0; i < all.size() && ratio; ++i) std::printf(" %6.2f", ratio(value(all[i]), value(all[2])));
+    for (size_t i = 0; i < all.size() && ratio; ++i) std::printf(" %6.2f", ratio(value(all[i]), value(all.back())));
     std::printf("\n");
   };
   std::printf("%-13s", "");
   for (const Figures& f : all) std::printf(" %12s", f.name.c_str());
-  std::printf("  |  as multiples of %s\n", all[2].name.c_str());
+  std::printf("  |  as multiples of %s\n", all.back().name.c_str());
   const auto times = [](double ours, double peer) { return peer == 0 ? 0 : ours / peer; };
   line(
       "build s", 2, [](const Figures& f) { return median(f.build_s); },
@@ -271,26 +273,35 @@ int main(int argc, char** argv) {
   std::string name = "l2";
   unsigned threads = 2;
   int rounds = 3;
+  std::vector<std::string> indexes = {"pca", "sq8", "none", "faiss"};
   size_t queries = 3000;
   app.add_option("folder", folder, "Fashion-MNIST")->required();
   app.add_option("--data", name, "Which vectors")->check(CLI::IsMember({"l2", "cosine", "pca128", "pca768"}));
   app.add_option("--threads", threads, "To build with")->check(CLI::Range(1, 64));
   app.add_option("--rounds", rounds, "The median of them counts")->check(CLI::Range(1, 100));
   app.add_option("--queries", queries, "Of the test images")->check(CLI::Range(10, 10'000));
+  app.add_option("--indexes", indexes, "Which of ours, by their codes, and peers; hnswlib always")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"pca", "sq8", "none", "faiss"}));
   CLI11_PARSE(app, argc, argv);
 
   Data data;
   if (!load(folder, name, queries, data)) return 1;
-  std::vector<Figures> all(4);
-  all[0].name = "vsd sq8";
-  all[1].name = "vsd float";
-  all[2].name = "hnswlib";
-  all[3].name = "faiss";
+  const std::pair<const char*, std::function<void(Figures&)>> programs[] = {
+      {"pca", [&](Figures& f) { run_ours(data, threads, true, true, f); }},
+      {"sq8", [&](Figures& f) { run_ours(data, threads, true, false, f); }},
+      {"none", [&](Figures& f) { run_ours(data, threads, false, false, f); }},
+      {"faiss", [&](Figures& f) { run_faiss(data, threads, f); }},
+      {"hnswlib", [&](Figures& f) { run_hnswlib(data, threads, f); }}};
+  std::vector<Figures> all;
   for (int round = 0; round < rounds; ++round) {
-    run_ours(data, threads, true, all[0]);
-    run_ours(data, threads, false, all[1]);
-    run_hnswlib(data, threads, all[2]);
-    run_faiss(data, threads, all[3]);
+    size_t column = 0;
+    for (const auto& [program, run] : programs) {
+      const bool peer = std::string_view(program) == "hnswlib";
+      if (!peer && std::find(indexes.begin(), indexes.end(), program) == indexes.end()) continue;
+      if (round == 0) all.push_back({.name = program});
+      run(all[column++]);
+    }
   }
   std::printf(
       "%s: %zu x %zu, M=%u, ef_construction=%u, k=%u, %zu queries, %u thread(s) to build, 1 to search, %s kernels,"
