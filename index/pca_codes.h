@@ -50,8 +50,8 @@ class PcaCodes {
   double share_ = 0;
   int64_t weight_ = 0;
   // In units of a code's step, as all that follows.
-  float per_step_ = 0;            // of a short code
-  std::vector<float> mean_;       // dim
+  float per_step_ = 0;                 // of a short code
+  std::vector<float> mean_;            // dim
   std::vector<float> mean_less_zero_;  // dim, under Metric::kDot
   float zero_term_ = 0;
   // component = matrix_scale_ * (row - 128)(code - 128) - offset, for a row of `matrix_`, which is shaped like the codes.

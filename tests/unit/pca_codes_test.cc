@@ -75,7 +75,8 @@ TEST(PcaCodes, ThereAreNoneWhereTheyDoNotPay) {
     for (uint32_t i = 0; i < slots; ++i) g.set_vector(i, point());
     g.graph.extend(slots);
     const auto use = g.graph.codes().use();
-    return PcaCodes::learn(Metric::kL2, use.rows(), slots, [live](Slot s) { return s.value < live; }, slots);
+    return PcaCodes::learn(
+        Metric::kL2, use.rows(), slots, [live](Slot s) { return s.value < live; }, slots);
   };
   NearAPlane plane(kDim);
   const auto near = [&] { return plane(Metric::kL2); };
@@ -107,8 +108,8 @@ TEST(PcaCodes, SearchesFindWhatCodesFind) {
         EXPECT_TRUE(std::is_sorted(found.begin(), found.end()));
         for (size_t i = 0; i < 10; ++i) {
           EXPECT_EQ(found[i].distance, g.graph.distance(query.data(), found[i].slot));
-          hits += static_cast<uint64_t>(std::count_if(exact.begin(), exact.end(),
-                                                      [&](const Neighbor& n) { return n.slot == found[i].slot; }));
+          hits += static_cast<uint64_t>(
+              std::count_if(exact.begin(), exact.end(), [&](const Neighbor& n) { return n.slot == found[i].slot; }));
         }
       }
       return static_cast<double>(hits) / static_cast<double>(10 * queries.size());
