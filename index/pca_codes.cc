@@ -107,6 +107,7 @@ std::unique_ptr<PcaCodes> PcaCodes::learn(Metric metric, const Rows& codes, uint
   p.rows_ = {.base = p.memory_.get(),
              .stride = lines * 64,
              .bytes = lines * 64,
+             .slots_max = capacity,
              .dim = codes.dim,
              .of_codes = codes.of_codes,
              .weight = codes.weight,

@@ -14,8 +14,9 @@ namespace vs {
 
 struct Rows {
   const std::byte* base = nullptr;
-  size_t stride = 0;  // bytes
-  size_t bytes = 0;   // of a row that a distance reads
+  size_t stride = 0;                                          // bytes
+  size_t bytes = 0;                                           // of a row that a distance reads
+  uint32_t slots_max = std::numeric_limits<uint32_t>::max();  // those below have rows
   // One of them is there. Floats: over `dim` of them. Codes: over `bytes`, with the terms of both (CodeTerms).
   size_t dim = 0;
   DistanceFunction of_floats = nullptr;

@@ -18,7 +18,8 @@ Graph::SearchScratch& Graph::scratch() {
 }
 
 Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int layer, SearchTrace* trace) const {
-  const uint32_t slot_bound = slot_count();
+  // A slot may come while a search goes by rows that have no room for it.
+  const uint32_t slot_bound = std::min(slot_count(), rows.slots_max);
   SearchScratch& s = scratch();
   uint64_t distances = 0;
   for (bool moved = true; moved;) {
@@ -40,7 +41,7 @@ Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int 
 template <bool kOnlyLive>
 void Graph::search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
                          Slot skip, SearchScratch& s, SearchTrace* trace) const {
-  const uint32_t slot_bound = slot_count();
+  const uint32_t slot_bound = std::min(slot_count(), rows.slots_max);
   const size_t list_bytes = geometry().links_in(layer) * sizeof(uint32_t);
   s.visited.start(slot_bound);
   s.pool.start(ef);

@@ -53,6 +53,7 @@ TEST(PcaCodes, EstimatesAreNearTheDistancesOfCodes) {
     ASSERT_TRUE(pca) << metric_name(metric);
     EXPECT_EQ(pca->rows().bytes, 64u);
     EXPECT_EQ(pca->components(), 48u);
+    EXPECT_EQ(pca->rows().slots_max, kPoints) << "a search may not look for rows behind them";
     EXPECT_GT(pca->share(), 0.94);
     pca->encode(0, kPoints);
     double error = 0;
