@@ -17,6 +17,8 @@ constexpr uint64_t kClippedShare = 64;
 constexpr uint64_t kClippedMin = 16;
 // Vectors to learn a range from, evenly spaced.
 constexpr uint32_t kSampleMax = 16'384;
+// Memory of short codes that are to come; what is not used is not taken, but the system may refuse to promise too much.
+constexpr uint32_t kPcaRoomMax = 12'000'000;
 
 size_t shard_of_this_thread() {
   static std::atomic<size_t> next{0};
@@ -194,7 +196,8 @@ void Codes::learn_pca(const std::function<bool(Slot)>& live) {
   const Rows codes = rows_;
   lock.unlock();
   // Learned anew whenever there are three times as many, since what comes later may lie along other axes.
-  const auto capacity = static_cast<uint32_t>(std::min(uint64_t{4} * slots, uint64_t{Geometry::kSlotsMax}));
+  const uint32_t room = std::min(3 * std::min(slots, kPcaRoomMax / 3), Geometry::kSlotsMax - slots);
+  const uint32_t capacity = slots + room;
   std::unique_ptr<PcaCodes> learned = PcaCodes::learn(metric_, codes, slots, live, capacity);
   if (learned) learned->encode(0, slots);
 
@@ -203,7 +206,7 @@ void Codes::learn_pca(const std::function<bool(Slot)>& live) {
   if (learned && extended_ > capacity) return;
   if (learned) {
     learned->encode(slots, extended_);
-    pca_due_at_ = static_cast<uint32_t>(std::min(uint64_t{3} * slots, uint64_t{Geometry::kSlotsMax}));
+    pca_due_at_ = slots + std::max(room / 3 * 2, 1u);
   }
   std::swap(pca_, learned);
   active_pca_.store(pca_.get());

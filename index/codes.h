@@ -117,6 +117,7 @@ class Codes {
   bool out_of_range() const;
   void serve();
 
+  mutable std::array<Shard, kShards> shards_;
   const Metric metric_;
   const Rows floats_;
   std::byte* const codes_;
@@ -124,7 +125,6 @@ class Codes {
   Rows rows_;  // of the codes; changes while floats serve only
   std::atomic<const Rows*> active_;
   std::atomic<const PcaCodes*> active_pca_{nullptr};  // of rows_
-  mutable std::array<Shard, kShards> shards_;
   std::atomic<uint32_t> epoch_{0};
 
   mutable std::mutex mutex_;

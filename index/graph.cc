@@ -24,9 +24,9 @@ Rows float_rows(const GraphConfig& config, const GraphMemory& memory) {
 }  // namespace
 
 Graph::Graph(const GraphConfig& config, GraphMemory memory, uint32_t slots_max)
-    : config_(config),
+    : codes_(config.metric, float_rows(config, memory), memory.codes, config.pca),
+      config_(config),
       memory_(memory),
-      codes_(config.metric, float_rows(config, memory), memory.codes, config.pca),
       nodes_(slots_max),
       live_(slots_max / 64 + 1),
       dead_(slots_max / 64 + 1),

@@ -187,9 +187,9 @@ class Graph {
   static constexpr int kRowBits = 28;
   static constexpr uint32_t kRowMask = (1u << kRowBits) - 1;
 
+  Codes codes_;
   const GraphConfig config_;
   const GraphMemory memory_;
-  Codes codes_;
   ChunkedArray<uint32_t> nodes_;
   Bitmap live_;
   Bitmap dead_;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <new>
 
 namespace vs {
 namespace {
@@ -42,7 +43,7 @@ size_t lines_for(const Eigen::VectorXf& variances, size_t code_bytes, double& sh
   const auto dim = static_cast<size_t>(variances.size());
   const double total = variances.cast<double>().sum();
   if (!(total > 0)) return 0;
-  for (size_t lines = 1; 2 * 64 * lines <= code_bytes; ++lines) {
+  for (size_t lines = 1; 128 * lines <= code_bytes; ++lines) {
     const size_t count = std::min(dim, 64 * lines - CodeRows::kTail);
     share = variances.tail(static_cast<Eigen::Index>(count)).cast<double>().sum() / total;
     if (share >= kShareMin) return lines;
@@ -102,9 +103,10 @@ std::unique_ptr<PcaCodes> PcaCodes::learn(Metric metric, const Rows& codes, uint
   const float step = kDeviations * std::sqrt(solver.eigenvalues()(solver.eigenvalues().size() - 1)) / kLargest;
   p.per_step_ = 1 / step;
 
-  p.memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, size_t{capacity} * lines * 64)));
+  // Without an exception: whole codes serve when the system refuses it. NOLINTNEXTLINE(cppcoreguidelines-owning-memory)
+  p.memory_.reset(new (std::nothrow) CacheLine[size_t{capacity} * lines]);
   if (p.memory_ == nullptr) return nullptr;
-  p.rows_ = {.base = p.memory_.get(),
+  p.rows_ = {.base = reinterpret_cast<const std::byte*>(p.memory_.get()),
              .stride = lines * 64,
              .bytes = lines * 64,
              .slots_max = capacity,
@@ -118,7 +120,7 @@ std::unique_ptr<PcaCodes> PcaCodes::learn(Metric metric, const Rows& codes, uint
 void PcaCodes::encode(uint32_t first, uint32_t last) {
   for (uint32_t i = first; i < last; ++i) {
     encode(reinterpret_cast<const uint8_t*>(codes_.row(Slot{i})),
-           reinterpret_cast<uint8_t*>(memory_.get()) + size_t{i} * rows_.stride);
+           memory_[size_t{i} * (rows_.stride / sizeof(CacheLine))].bytes.data());
   }
 }
 

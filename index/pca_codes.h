@@ -9,8 +9,8 @@
 // All of it is learned and computed from the codes, in memory: nothing of it is on the disk.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <span>
@@ -59,10 +59,10 @@ class PcaCodes {
   float matrix_scale_ = 0;
   std::vector<Slot> components_;  // rows of matrix_
   std::vector<float> offsets_;
-  struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
+  struct alignas(64) CacheLine {
+    std::array<uint8_t, 64> bytes;
   };
-  std::unique_ptr<std::byte, Free> memory_;
+  std::unique_ptr<CacheLine[]> memory_;
 };
 
 }  // namespace vs

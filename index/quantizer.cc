@@ -32,6 +32,7 @@ Quantizer::Fit Quantizer::encode(std::span<const float> vector, std::span<uint8_
   std::array<float, 16> errors{};
   const auto encode_one = [&](size_t i, float& error) {
     const float steps = std::min(std::max((vector[i] - low) * per_step, 0.0f), float{kCodeMax});
+    // NOLINTNEXTLINE(bugprone-incorrect-roundings): exact enough below 256, and no call
     const int rounded = static_cast<int>(steps + 0.5f);
     const float off = std::fabs(vector[i] - (low + static_cast<float>(rounded) * step));
     error = off > error ? off : error;

@@ -40,7 +40,7 @@ struct Rows {
     }
   }
   float distance(const void* query, Slot slot) const {
-    float d;
+    float d = 0;
     distances(query, {&slot, 1}, &d);
     return d;
   }
