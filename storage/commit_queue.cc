@@ -58,7 +58,7 @@ struct CommitQueue::Group {
   std::vector<std::function<void(const Status&)>> answers;
   uint64_t free_bytes = 0;
   uint64_t unflushed_bytes = 0;
-  Status no_space;  // why an operation was refused, if one was for want of space
+  bool refused = false;  // an operation, for want of space
 };
 
 struct CommitQueue::Applier {
@@ -183,7 +183,8 @@ void CommitQueue::commit_group(std::deque<Mutation>& mutations) {
   }
   const bool sync = options_.durability == Durability::kAlways;
   const Status status = group.operations.empty() ? failure() : write(group.batch, sync, LogSpace::Use::kOrdinary);
-  note_space(group, status);
+  if (status.code() == Code::kNoSpace) note_refusal(group, status);
+  if (status.ok() && !group.refused && !group.operations.empty()) note_room(group);
   if (!status.ok()) {
     const Status told =
         failure().ok() ? status : Status{Code::kIoError, "the write may be lost, vsd stops: " + status.message()};
@@ -208,16 +209,17 @@ Result<Lsn> CommitQueue::current_lsn(Group& group, const CollectionImpl& collect
   return lsn.value_or(Lsn{});
 }
 
-// One line when refusing begins and one when it ends, not one for each request: a client may go on for hours. At the
-// border large operations fail and small ones do not; it ends a quarter of the reserve above.
-void CommitQueue::note_space(const Group& group, const Status& status) {
-  const Status& refused = status.code() == Code::kNoSpace ? status : group.no_space;
-  if (!refused.ok()) {
-    if (!no_space_.exchange(true)) spdlog::warn("no_space begins message='{}'", refused.message());
-    return;
-  }
+// One line when refusing begins and one when it ends, not one for each request: a client may go on for hours. Before the
+// client is answered, who may ask at once.
+void CommitQueue::note_refusal(Group& group, const Status& why) {
+  group.refused = true;
+  if (!no_space_.exchange(true)) spdlog::warn("no_space begins message='{}'", why.message());
+}
+
+// At the border large operations fail and small ones do not; it ends a quarter of the reserve above.
+void CommitQueue::note_room(const Group& group) {
   const uint64_t reserve = options_.free_space_reserve_bytes;
-  if (!no_space() || !status.ok() || group.operations.empty()) return;
+  if (!no_space()) return;
   if (group.free_bytes < reserve + reserve / 4 + group.unflushed_bytes) return;
   no_space_ = false;
   spdlog::info("no_space ends free_mb={}", group.free_bytes >> 20);
@@ -268,7 +270,7 @@ void CommitQueue::prepare(Group& group, Add& add) {
                                            .vector = bytes_of(request.vector),
                                            .attributes = request.attributes});
   if (const Status space = check_space(group, collection, request.id.size(), value.size()); !space.ok()) {
-    if (space.code() == Code::kNoSpace) group.no_space = space;
+    if (space.code() == Code::kNoSpace) note_refusal(group, space);
     return add.done(space);
   }
 

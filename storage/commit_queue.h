@@ -73,7 +73,8 @@ class CommitQueue {
   void prepare(Group& group, Add& add);
   void prepare(Group& group, Delete& remove);
   Result<Lsn> current_lsn(Group& group, const CollectionImpl& collection, const std::string& id);
-  void note_space(const Group& group, const Status& status);
+  void note_refusal(Group& group, const Status& why);
+  void note_room(const Group& group);
   Status check_space(Group& group, const CollectionImpl& collection, uint64_t id_bytes, uint64_t record_bytes);
   void stage(Group& group);
   void apply_loop(Applier& applier);

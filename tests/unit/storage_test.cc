@@ -330,7 +330,13 @@ TEST_F(StorageTest, NoSpaceIsAnsweredAndReadsGoOn) {
   auto opened = Database::open(full);
   ASSERT_TRUE(opened.ok());
   const auto c = *(*opened)->find("points");
-  EXPECT_EQ(add(*c, "b", std::vector<float>(kDim, 1)).status().code(), Code::kNoSpace);
+  // Who is refused and asks at once is told why.
+  std::promise<bool> told;
+  c->add({.id = "b", .vector = std::vector<float>(kDim, 1)}, [&](const Result<AddReply>& reply) {
+    EXPECT_EQ(reply.status().code(), Code::kNoSpace);
+    told.set_value((*opened)->stats().no_space);
+  });
+  EXPECT_TRUE(told.get_future().get());
   EXPECT_EQ((*opened)->create("more", {.dim = 2}).status().code(), Code::kNoSpace);
   EXPECT_TRUE(c->get("a", {}).ok());
   EXPECT_EQ(c->stats().lsn, Lsn{1});
