@@ -83,7 +83,7 @@ bool Graph::clear(Bitmap& bitmap, Slot slot) {
 }
 
 void Graph::publish(Slot slot) {
-  clear(dead_, slot);  // a repair may bring back what was taken for dead
+  if (clear(dead_, slot)) --dead_count_;  // a repair may bring back what was taken for dead
   if (set(live_, slot)) return;
   ++live_count_;
   ++publications_;  // after the bit, as in retract()
@@ -94,7 +94,9 @@ void Graph::publish(Slot slot) {
 void Graph::retract(Slot slot, Slot successor) {
   if (successor != kNoSlot && same_vector(slot, successor)) hand_over(slot, successor);
   if (clear(live_, slot)) --live_count_;
-  if (!set(dead_, slot)) ++dead_link_events_;  // after the bit: whoever counts this death finds it
+  if (set(dead_, slot)) return;
+  ++dead_count_;
+  ++dead_link_events_;  // after the bit: whoever counts this death finds it
 }
 
 void Graph::lost_link(Slot slot) {

@@ -81,6 +81,8 @@ class Graph {
   uint32_t slot_count() const { return slot_count_.load(std::memory_order_acquire); }  // pairs with extend()
   uint64_t upper_rows() const { return upper_rows_; }
   uint64_t live_count() const { return live_count_.load(std::memory_order_relaxed); }
+  // Those that are neither live nor dead are about to be linked.
+  uint64_t dead_count() const { return dead_count_.load(std::memory_order_relaxed); }
   Entry entry() const;
 
   int level(Slot slot) const { return static_cast<int>(nodes_[slot.value] >> kRowBits); }
@@ -197,6 +199,7 @@ class Graph {
   uint64_t upper_rows_ = 0;
   std::atomic<uint32_t> slot_count_{0};
   std::atomic<uint64_t> live_count_{0};
+  std::atomic<uint64_t> dead_count_{0};
   std::atomic<uint64_t> dead_link_events_{0};
   std::atomic<uint64_t> publications_{0};
   std::atomic<uint64_t> entry_;  // slot in the low half, level + 1 in the high half

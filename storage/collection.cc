@@ -255,7 +255,7 @@ CollectionStats CollectionImpl::stats() const {
   stats.config = config();
   const uint32_t slots = graph.slot_count();
   stats.live = graph.live_count();
-  stats.deleted = slots - std::min<uint64_t>(stats.live, slots);
+  stats.deleted = graph.dead_count();
   for (Slot slot{0}; slot.value < slots; ++slot.value) {
     const auto layers = static_cast<size_t>(graph.level(slot)) + 1;
     if (stats.layers.size() < layers) stats.layers.resize(layers);

@@ -128,7 +128,7 @@ void Database::Impl::ask_for_compactions() {
   for (const auto& collection : collections()) {
     const std::shared_ptr<Generation> generation = collection->generation();
     const uint64_t slots = generation->graph().slot_count();
-    const uint64_t deleted = slots - std::min(slots, generation->graph().live_count());
+    const uint64_t deleted = generation->graph().dead_count();
     if (slots < kCompactSlotsMin || deleted * 100 < slots * options_.compact_at_percent) continue;
     const auto now = Clock::now();
     const auto [asked, first] = asked_.try_emplace(collection->number(), Asked{generation->identity().number, now});

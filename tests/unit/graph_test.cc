@@ -180,6 +180,22 @@ TEST(Graph, AnEqualVectorTakesThePlaceOfTheOneItReplaces) {
 }
 
 // Clusters far from each other, with more points in each than a list has places: a new one is not near to many.
+TEST(Graph, WhatIsAboutToBeLinkedIsNotDead) {
+  HeapGraph g(8, 20);
+  g.add(0, 10);
+  g.graph.extend(20);
+  EXPECT_EQ(g.graph.live_count(), 10u);
+  EXPECT_EQ(g.graph.dead_count(), 0u);
+  g.graph.retract(Slot{3});
+  g.graph.retract(Slot{3});
+  g.graph.retract(Slot{15});  // replaced before it was published
+  EXPECT_EQ(g.graph.live_count(), 9u);
+  EXPECT_EQ(g.graph.dead_count(), 2u);
+  g.graph.publish(Slot{3});
+  EXPECT_EQ(g.graph.live_count(), 10u);
+  EXPECT_EQ(g.graph.dead_count(), 1u);
+}
+
 TEST(Graph, APointIsFoundAtOnce) {
   const uint32_t dim = 16;
   const uint32_t points = 6000;
