@@ -53,7 +53,8 @@ class Generation {
   static Result<std::unique_ptr<Generation>> create(FileSystem& file_system, const Identity& identity,
                                                     const CollectionConfig& config);
   // Opens files that hold `slots` slots; unless read-only, cuts off whatever lies behind them. `codes` says what is known of
-  // the slots' codes. Reads rows, no vectors and no links. The graph's slots exist, with none of them live and no entry point: see recovery.cc.
+  // the slots' codes. Reads rows, no vectors and no links. The graph's slots exist, with none of them live and no entry
+  // point: see recovery.cc.
   // Errors: kCorrupt (missing, too short, another's), kIoError.
   static Result<std::unique_ptr<Generation>> open(FileSystem& file_system, const Identity& identity,
                                                   const CollectionConfig& config, uint32_t slots,

@@ -1,4 +1,4 @@
-// Checkpoints, when they are due, and the last one; snapshots.
+// What is done in the background: checkpoints, codes, compactions; the last checkpoint; snapshots.
 #include <spdlog/spdlog.h>
 
 #include "storage/database_impl.h"
