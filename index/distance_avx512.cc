@@ -47,15 +47,16 @@ int32_t product(const uint8_t* row, const uint8_t* query, size_t bytes) {
   __m512i sum0 = _mm512_setzero_si512();
   __m512i sum1 = _mm512_setzero_si512();
   size_t i = 0;
+  const auto add = [&](__m512i sum, size_t at) {
+    return _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(row + at),
+                               _mm512_xor_si512(turn, _mm512_loadu_si512(query + at)));
+  };
   for (; i + 128 < bytes; i += 128) {
-    sum0 =
-        _mm512_dpbusd_epi32(sum0, _mm512_loadu_si512(row + i), _mm512_xor_si512(turn, _mm512_loadu_si512(query + i)));
-    sum1 = _mm512_dpbusd_epi32(sum1, _mm512_loadu_si512(row + i + 64),
-                               _mm512_xor_si512(turn, _mm512_loadu_si512(query + i + 64)));
+    sum0 = add(sum0, i);
+    sum1 = add(sum1, i + 64);
   }
   if (i + 64 < bytes) {
-    sum0 =
-        _mm512_dpbusd_epi32(sum0, _mm512_loadu_si512(row + i), _mm512_xor_si512(turn, _mm512_loadu_si512(query + i)));
+    sum0 = add(sum0, i);
     i += 64;
   }
   static_assert(CodeRows::kTail == 16, "two words of 64 bits that the mask leaves out");

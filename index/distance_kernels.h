@@ -20,16 +20,23 @@ inline void prefetch(const void* memory, size_t bytes) {
 // How many rows are asked for before they are needed: as many bytes as a core can wait for at a time.
 inline size_t rows_ahead(size_t bytes) { return std::clamp<size_t>(4096 / bytes, 2, 16); }
 
+// visit(i, row) for the row of each of the slots, `bytes` long, whose memory was asked for before.
+template <class RowsOfAKind, class Visit>
+void for_each_row(const RowsOfAKind& rows, size_t bytes, std::span<const Slot> slots, Visit visit) {
+  const size_t ahead = rows_ahead(bytes);
+  for (size_t i = 0; i < std::min(ahead, slots.size()); ++i) prefetch(rows.row(slots[i]), bytes);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (i + ahead < slots.size()) prefetch(rows.row(slots[i + ahead]), bytes);
+    visit(i, rows.row(slots[i]));
+  }
+}
+
 // What the three kinds of code_products() share: product(row, query, bytes) is of one row.
 template <class Product>
 void each_code_product(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products,
                        Product product) {
-  const size_t ahead = rows_ahead(rows.bytes);
-  for (size_t i = 0; i < std::min(ahead, slots.size()); ++i) prefetch(rows.row(slots[i]), rows.bytes);
-  for (size_t i = 0; i < slots.size(); ++i) {
-    if (i + ahead < slots.size()) prefetch(rows.row(slots[i + ahead]), rows.bytes);
-    products[i] = product(rows.row(slots[i]), query, rows.bytes);
-  }
+  for_each_row(rows, rows.bytes, slots,
+               [&](size_t i, const uint8_t* row) { products[i] = product(row, query, rows.bytes); });
 }
 
 namespace kernels_portable {

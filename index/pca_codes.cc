@@ -73,9 +73,7 @@ std::unique_ptr<PcaCodes> PcaCodes::learn(Metric metric, const Rows& codes, uint
   std::unique_ptr<PcaCodes> learned(new PcaCodes);
   PcaCodes& p = *learned;
   p.codes_ = codes;
-  p.capacity_ = capacity;
   p.share_ = share;
-  p.weight_ = codes.weight;
   p.mean_.assign(mean.begin(), mean.end());
   if (metric == Metric::kDot) {
     const auto zero = static_cast<float>(Quantizer(metric, codes.range).zero());
@@ -146,7 +144,7 @@ void PcaCodes::encode(const uint8_t* code, uint8_t* out) const {
 // (x+m)(q+m) = xq + mx + mq + m^2. The products of a row and a query - 128 hold 128 times the query's components too much.
 CodeTerms PcaCodes::terms(const uint8_t* code, int64_t component_sum) const {
   const double scale = double{per_step_} * double{per_step_};
-  const auto surplus = static_cast<uint64_t>(weight_ * kCenter * component_sum);
+  const auto surplus = static_cast<uint64_t>(rows_.weight * kCenter * component_sum);
   std::array<float, 16> lanes{};
   const auto add_up = [&](auto term) {
     size_t d = 0;

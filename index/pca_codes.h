@@ -31,7 +31,7 @@ class PcaCodes {
                                          const std::function<bool(Slot)>& live, uint32_t capacity);
 
   const Rows& rows() const { return rows_; }
-  uint32_t capacity() const { return capacity_; }
+  uint32_t capacity() const { return rows_.slots_max; }
   uint32_t components() const { return static_cast<uint32_t>(components_.size()); }
   double share() const { return share_; }  // of the variance that the components hold
 
@@ -46,9 +46,7 @@ class PcaCodes {
 
   Rows codes_;
   Rows rows_;
-  uint32_t capacity_ = 0;
   double share_ = 0;
-  int64_t weight_ = 0;
   // In units of a code's step, as all that follows.
   float per_step_ = 0;                 // of a short code
   std::vector<float> mean_;            // dim

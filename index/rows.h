@@ -31,13 +31,9 @@ struct Rows {
   static constexpr size_t kBatch = 64;
   void distances(const void* query, std::span<const Slot> slots, float* out) const {
     if (of_codes != nullptr) return distances_of_codes(query, slots, out);
-    const size_t ahead = rows_ahead(bytes);
-    for (size_t i = 0; i < std::min(ahead, slots.size()); ++i) vs::prefetch(row(slots[i]), bytes);
-    for (size_t i = 0; i < slots.size(); ++i) {
-      if (i + ahead < slots.size()) vs::prefetch(row(slots[i + ahead]), bytes);
-      out[i] =
-          in_order(of_floats(static_cast<const float*>(query), reinterpret_cast<const float*>(row(slots[i])), dim));
-    }
+    for_each_row(*this, bytes, slots, [&](size_t i, const std::byte* floats) {
+      out[i] = in_order(of_floats(static_cast<const float*>(query), reinterpret_cast<const float*>(floats), dim));
+    });
   }
   float distance(const void* query, Slot slot) const {
     float d = 0;
