@@ -94,10 +94,10 @@ class ErrorListener final : public rocksdb::EventListener {
       *log_broken_ = true;
     }
   }
-  // RocksDB would look for room every few seconds, and say meanwhile that it is busy. Here the next write asks it to go on,
-  // which it then tries at once.
-  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status error, bool* recover) override {
-    if (error.severity() >= rocksdb::Status::Severity::kHardError) *recover = false;
+  // RocksDB would look for room every few seconds, and answer a Resume() meanwhile that it is busy. Here the next write
+  // asks it to go on, which it then tries at once; a compaction is tried again without that, a second later.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* recover) override {
+    *recover = false;
   }
 
  private:

@@ -24,8 +24,8 @@ bool is_mapped(const std::string& path) { return path.ends_with(".dat"); }
 }  // namespace
 
 std::string_view call_name(Call call) {
-  constexpr std::string_view kNames[] = {"open",  "mmap",  "read",   "write",  "fallocate", "ftruncate",
-                                         "msync", "fsync", "rename", "remove", "mkdir",     "link"};
+  constexpr std::string_view kNames[] = {"open",  "mmap",   "read",   "write", "fallocate", "ftruncate", "msync",
+                                         "fsync", "rename", "remove", "mkdir", "link",      "statfs"};
   return kNames[static_cast<size_t>(call)];
 }
 

@@ -1,12 +1,17 @@
-// What a recovery brings to the disk.
+// What a recovery brings to the disk, and how writing goes on after a full one.
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <future>
 #include <thread>
 
+#include "storage/store.h"
 #include "tests/crash/simulated_disk.h"
 #include "tests/crash/workload.h"
 
@@ -91,6 +96,100 @@ TEST(Recovery, ACleanEndSyncsWhatTheVacuumChanged) {
   ASSERT_TRUE((*opened)->close().ok());
   EXPECT_EQ(unsynced_files(), 0);
   opened->reset();
+  std::filesystem::remove_all(directory);
+}
+
+constexpr storage::CollectionNumber kNumber{1};
+
+// RocksDB's compactions run in threads of one name, its flushes in those of another.
+bool in_compaction() {
+  std::array<char, 16> name{};
+  return ::pthread_getname_np(::pthread_self(), name.data(), name.size()) == 0 &&
+         std::string_view(name.data()).starts_with("rocksdb:low");
+}
+
+// A full disk ends a compaction first, which RocksDB calls a soft error, and then a flush, after which it takes no writes.
+// As soon as there is room again, so it is for writes: without a wait for RocksDB to look by itself.
+TEST(Recovery, WritesGoOnAfterACompactionAndAFlushFoundTheDiskFull) {
+  const std::string directory = work_directory();
+  std::filesystem::create_directories(directory);
+  SimulatedDisk disk(directory);
+  std::atomic<bool> full_for_compactions{true};
+  std::atomic<bool> full{false};
+  std::atomic<int> failed_compactions{0};
+  disk.on_call = [&](Call call, const std::string& path) {
+    if (call == Call::kFreeSpace) return full_for_compactions ? ENOSPC : 0;
+    if (call != Call::kWrite || !path.ends_with(".sst")) return 0;
+    if (full_for_compactions && in_compaction()) {
+      ++failed_compactions;
+      return ENOSPC;
+    }
+    return full ? ENOSPC : 0;
+  };
+  {
+    auto store = storage::Store::open(directory, disk.env(), storage::Access::kReadWrite, 64u << 20);
+    ASSERT_TRUE(store.ok()) << store.status().to_string();
+    ASSERT_TRUE((*store)->start_compactions().ok());
+    const std::string value(100, 'v');
+    uint64_t lsn = 1;
+    const auto write = [&] {
+      storage::Store::Batch batch(**store);
+      batch.put_record(kNumber, Lsn{1}, value);  // in every table: else a compaction only renames
+      batch.put_record(kNumber, Lsn{++lsn}, value);
+      return (*store)->write(batch, false);
+    };
+    for (int tables = 0; tables < 100 && failed_compactions == 0; ++tables) {
+      ASSERT_TRUE(write().ok());
+      ASSERT_TRUE((*store)->flush().ok());
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ASSERT_GT(failed_compactions, 0);
+    ASSERT_TRUE(write().ok());
+    full = true;
+    EXPECT_EQ((*store)->flush().code(), Code::kNoSpace);
+    EXPECT_EQ(write().code(), Code::kNoSpace);
+    full = full_for_compactions = false;
+    const Status resumed = (*store)->resume(storage::LogSpace::Use::kOrdinary);
+    EXPECT_TRUE(resumed.ok()) << resumed.to_string();
+    EXPECT_TRUE(write().ok());
+    std::atomic<bool> cancelled{false};
+    EXPECT_TRUE((*store)->compact_records(kNumber, cancelled).ok());
+  }
+  std::filesystem::remove_all(directory);
+}
+
+// Nor does the failed compaction stand in the way when no flush failed: it is tried again.
+TEST(Recovery, CompactionsGoOnAfterOneFoundTheDiskFull) {
+  const std::string directory = work_directory();
+  std::filesystem::create_directories(directory);
+  SimulatedDisk disk(directory);
+  std::atomic<bool> full{true};
+  std::atomic<int> failed{0};
+  std::atomic<int> written{0};
+  disk.on_call = [&](Call call, const std::string& path) {
+    if (call == Call::kFreeSpace) return full ? ENOSPC : 0;
+    if (call != Call::kWrite || !path.ends_with(".sst") || !in_compaction()) return 0;
+    ++(full ? failed : written);
+    return full ? ENOSPC : 0;
+  };
+  {
+    auto store = storage::Store::open(directory, disk.env(), storage::Access::kReadWrite, 64u << 20);
+    ASSERT_TRUE(store.ok()) << store.status().to_string();
+    ASSERT_TRUE((*store)->start_compactions().ok());
+    for (uint64_t lsn = 2; lsn <= 100 && failed == 0; ++lsn) {
+      storage::Store::Batch batch(**store);
+      batch.put_record(kNumber, Lsn{1}, std::string(100, 'v'));
+      batch.put_record(kNumber, Lsn{lsn}, std::string(100, 'v'));
+      ASSERT_TRUE((*store)->write(batch, false).ok());
+      ASSERT_TRUE((*store)->flush().ok());
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ASSERT_GT(failed, 0);
+    full = false;
+    for (int tries = 0; tries < 300 && written == 0; ++tries)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_GT(written, 0);
+  }
   std::filesystem::remove_all(directory);
 }
 

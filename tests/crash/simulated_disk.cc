@@ -129,7 +129,10 @@ class Files final : public storage::FileSystem {
     return {};
   }
   Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
-  Result<uint64_t> free_bytes(const std::string& path) override { return real_.free_bytes(path); }
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    VS_ENTER(disk_, Call::kFreeSpace, path);
+    return real_.free_bytes(path);
+  }
   Result<uint64_t> total_bytes(const std::string& path) override { return real_.total_bytes(path); }
   Result<std::unique_ptr<storage::DirectoryLock>> lock(const std::string& path, Access access) override {
     return real_.lock(path, access);
@@ -268,6 +271,11 @@ class StoreFiles final : public rocksdb::FileSystemWrapper {
     const rocksdb::IOStatus status = target()->DeleteFile(path, options, debug);
     if (status.ok()) disk_.removed(path);
     return status;
+  }
+  rocksdb::IOStatus GetFreeSpace(const std::string& path, const rocksdb::IOOptions& options, uint64_t* bytes,
+                                 rocksdb::IODebugContext* debug) override {
+    VS_ENTER(disk_, Call::kFreeSpace, path);
+    return target()->GetFreeSpace(path, options, bytes, debug);
   }
 
  private:

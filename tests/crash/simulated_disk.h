@@ -41,6 +41,7 @@ enum class Call {
   kRemove,
   kMkdir,
   kLink,
+  kFreeSpace,
   kCount
 };
 std::string_view call_name(Call call);

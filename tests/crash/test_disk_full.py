@@ -28,10 +28,15 @@ exits = []  # of daemons that ended because the log could not be written
 
 
 class Writer(threading.Thread):
-    """Adds, replaces and deletes points of its own, 32 under way, until stop() or the end of the connection."""
+    """Adds, replaces and deletes points of its own, 32 under way, until stop() or the end of the connection.
 
-    def __init__(self, number, daemon, oracle, seed):
+    It waits between them, as long as they are taken: else a fast machine fills the disk with what it acknowledged, and
+    no room is left when the other program gives its own back. All rounds take up less than half of `size_mb` together.
+    """
+
+    def __init__(self, number, daemon, oracle, seed, size_mb):
         super().__init__(daemon=True)
+        self.pause_s = 1 / (30 * size_mb)  # for each that was acknowledged
         self.number, self.oracle = number, oracle
         self.random = random.Random(seed)
         self.connection = daemon.connect()
@@ -48,11 +53,13 @@ class Writer(threading.Thread):
                     point = f"w{self.number}-{self.random.randrange(3000)}"
                     make = self.oracle.delete if self.random.random() < 0.3 else self.oracle.add
                     batch.append((point, make(point)))
+                before = self.acknowledged
                 self.connection.send_bytes("".join(line + "\n" for _, line in batch).encode())
                 for point, _ in batch:
                     done = self.oracle.answered(point, self.connection.read_reply())
                     self.acknowledged += done is True
                     self.refused += done is False
+                time.sleep((self.acknowledged - before) * self.pause_s)
         except (harness.Closed, OSError):
             pass
         except Exception as error:  # noqa: BLE001: handed to the main thread
@@ -176,7 +183,7 @@ class FullDisk:
         oracle = Oracle("c", 128)
         oracle.create(daemon.connect())
         for _ in range(2 if SANITIZED else 5):
-            writers = [Writer(n, daemon, oracle, self.random.getrandbits(64)) for n in range(2)]
+            writers = [Writer(n, daemon, oracle, self.random.getrandbits(64), size) for n in range(2)]
             time.sleep(self.random.uniform(0.1, 1))
             ballast = Ballast(disk)
             time.sleep(self.random.uniform(0.3, 1.5))
@@ -215,7 +222,7 @@ class FullDisk:
         oracle.create(daemon.connect())
         started = refused = 0
         for _ in range(2 if SANITIZED else 4):
-            writers = [Writer(n, daemon, oracle, self.random.getrandbits(64)) for n in range(2)]
+            writers = [Writer(n, daemon, oracle, self.random.getrandbits(64), size) for n in range(2)]
             time.sleep(self.random.uniform(0.1, 1))
             ballast = Ballast(disk)
             ballast.full.wait(harness.TIMEOUT_S)
@@ -257,7 +264,7 @@ class FullDisk:
             fill(client, dropped, "d", limit=3000)
             files = sum(client.ok(f"STATS {dropped.name}")["bytes"].values())
             # Under way, so that RocksDB may be in the midst of a flush.
-            writers = [Writer(n, daemon, kept, self.random.getrandbits(64)) for n in range(2)]
+            writers = [Writer(n, daemon, kept, self.random.getrandbits(64), size) for n in range(2)]
             time.sleep(self.random.uniform(0.1, 0.6))
             ballast = Ballast(disk)
             ballast.full.wait(harness.TIMEOUT_S)
