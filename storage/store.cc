@@ -7,10 +7,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 namespace vs::storage {
 namespace {
@@ -359,6 +361,18 @@ Result<std::optional<std::string>> Store::get_meta(std::string_view key) const {
 }
 
 Status Store::compact_records(CollectionNumber collection, std::atomic<bool>& cancelled) {
+  // A compaction that RocksDB began by itself moves tables from a level that this one has yet to look at to one behind it,
+  // and their blob files would stay, with the deleted vectors.
+  VS_RETURN_IF_ERROR(
+      to_status(db_->SetOptions(records_, {{"disable_auto_compactions", "true"}}), "holding compactions"));
+  const std::shared_ptr<void> hold(nullptr, [this](void*) {
+    const rocksdb::Status allowed = db_->SetOptions(records_, {{"disable_auto_compactions", "false"}});
+    if (!allowed.ok()) spdlog::error("RocksDB does not compact until the next start: {}", allowed.ToString());
+  });
+  for (uint64_t running = 1; running != 0 && !cancelled;) {
+    db_->GetIntProperty(rocksdb::DB::Properties::kNumRunningCompactions, &running);
+    if (running != 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
   rocksdb::CompactRangeOptions options;
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   options.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
