@@ -2,6 +2,7 @@
 // order; a checkpoint may cover those below which all are finished.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -58,6 +59,12 @@ class AppliedWindow {
       records.push_back(which);
     }
     return records;
+  }
+  // The last LSN up to `lsn` at which a checkpoint makes at most `most` records superfluous. REQUIRES: most >= 2, as one
+  // operation may make two of them so.
+  Lsn superseded_bound(Lsn lsn, size_t most) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return superseded_.size() > most ? std::min(lsn, Lsn{superseded_[most].first.value - 1}) : lsn;
   }
   // They are removed.
   void forget_superseded(Lsn lsn) {

@@ -5,8 +5,15 @@
 // synchronously. A crash before (3) leaves the older checkpoint, from which the log is still whole, since trimming
 // happens in the same atomic write as (3).
 //
+// Where many records are to be trimmed, (3) is done in steps, each a checkpoint of its own at a later LSN: what the files
+// hold up to the mark they hold up to any LSN before it. Writes wait for one step, and go on in between; 37,000 records in
+// one write were 0.2 s.
+//
 // A switch to another generation is a checkpoint of that one: (3) names it. A crash before leaves the old generation,
 // whose files are still there; after it, only the new one is known.
+#include <chrono>
+#include <thread>
+
 #include "index/audit.h"
 #include "storage/collection_impl.h"
 #include "storage/commit_queue.h"
@@ -39,7 +46,8 @@ Result<OnDisk> bring_to_disk(const StorageContext& context, CollectionImpl& coll
 }
 
 // (3). REQUIRES: the commit mutex and info_mutex() are held.
-Status write_down(const StorageContext& context, CollectionImpl& collection, const OnDisk& done, CollectionInfo info) {
+Status write_down(const StorageContext& context, CollectionImpl& collection, const OnDisk& done, CollectionInfo info,
+                  bool sync) {
   const Lsn lsn = done.mark.lsn;
   info.checkpoint_lsn = lsn;
   info.slots = done.mark.slots;
@@ -47,11 +55,29 @@ Status write_down(const StorageContext& context, CollectionImpl& collection, con
   Store::Batch batch(context.store);
   batch.put_info(collection.name(), info);
   for (const Lsn record : collection.window().superseded_until(lsn)) batch.delete_record(collection.number(), record);
-  VS_RETURN_IF_ERROR(context.queue.write(batch, true));
+  VS_RETURN_IF_ERROR(context.queue.write(batch, sync));
   collection.window().forget_superseded(lsn);
   collection.info() = info;
   collection.add_replay_cost(-done.replay_cost);
   return {};
+}
+
+Status write_down_in_steps(const StorageContext& context, CollectionImpl& collection, const Generation& generation,
+                           const OnDisk& done) {
+  for (;;) {
+    const auto begin = Clock::now();
+    {
+      std::lock_guard<std::mutex> commit_lock(context.queue.commit_mutex());
+      if (collection.dropped()) return {};
+      std::lock_guard<std::mutex> lock(collection.info_mutex());
+      const Lsn lsn = collection.window().superseded_bound(done.mark.lsn, context.trimmed_at_once);
+      if (lsn == done.mark.lsn) return write_down(context, collection, done, collection.info(), true);
+      const OnDisk step{.mark = {lsn, generation.first_after(lsn).value}, .codes = done.codes, .replay_cost = {}};
+      VS_RETURN_IF_ERROR(write_down(context, collection, step, collection.info(), false));
+    }
+    // Or the mutex would mostly be taken again before anybody who waits for it has woken up.
+    std::this_thread::sleep_for(Clock::now() - begin);
+  }
 }
 
 }  // namespace
@@ -70,15 +96,13 @@ Status checkpoint_collection(const StorageContext& context, CollectionImpl& coll
   const Lsn audited = collection.window().mark().lsn;
   VS_ASSIGN_OR_RETURN(const OnDisk done, bring_to_disk(context, collection, *generation));
   collection.set_audited(audited);
-
-  std::lock_guard<std::mutex> commit_lock(context.queue.commit_mutex());
-  if (collection.dropped()) return {};
-  std::lock_guard<std::mutex> lock(collection.info_mutex());
-  return write_down(context, collection, done, collection.info());
+  return write_down_in_steps(context, collection, *generation, done);
 }
 
 Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& collection,
                              std::chrono::nanoseconds& stall) {
+  // Trims what there is up to here, in steps: the switch is one.
+  VS_RETURN_IF_ERROR(checkpoint_collection(context, collection));
   const std::shared_ptr<Generation> next = collection.targets().next;
   const Lsn audited = collection.window().mark().lsn;
   VS_ASSIGN_OR_RETURN(OnDisk done, bring_to_disk(context, collection, *next));
@@ -91,7 +115,7 @@ Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& coll
   CollectionInfo info = collection.info();
   info.generation = next->identity().number;
   info.config = next->config();
-  VS_RETURN_IF_ERROR(write_down(context, collection, done, info));
+  VS_RETURN_IF_ERROR(write_down(context, collection, done, info, true));
   collection.switch_to_next();
   collection.set_audited(audited);
   stall = Clock::now() - begin;

@@ -140,6 +140,7 @@ struct StorageContext {
   const std::string& directory;  // of the database
   uint64_t free_space_reserve_bytes;
   unsigned threads;
+  uint32_t trimmed_at_once;
 };
 struct RecoveryContext : StorageContext {
   bool clean;    // the last run closed the database

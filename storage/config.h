@@ -56,6 +56,7 @@ struct DatabaseOptions {
   uint32_t replay_budget_s = 10;
   uint32_t checkpoint_operations = 1'000'000;  // … or after so many operations of a collection …
   uint32_t checkpoint_interval_s = 300;        // … or so long after the first one since the last checkpoint
+  uint32_t trimmed_at_once = 1000;             // records, of about 4 µs, while which writes wait; at least 2
   // A collection is due for compaction when so many percent of its slots are held by deleted and replaced points; 0: never.
   uint32_t compact_at_percent = 25;
   unsigned rebuild_threads = 0;  // that link in a rebuild; 0: half of `threads`

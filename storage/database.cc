@@ -23,7 +23,8 @@ StorageContext Database::Impl::context() {
           .queue = *queue_,
           .directory = options_.directory,
           .free_space_reserve_bytes = options_.free_space_reserve_bytes,
-          .threads = options_.threads};
+          .threads = options_.threads,
+          .trimmed_at_once = options_.trimmed_at_once};
 }
 
 Result<CollectionConfig> Database::Impl::create(std::string_view name, const CollectionConfig& config) {

@@ -322,6 +322,7 @@ storage::DatabaseOptions database_options(const std::string& directory, Simulate
   options.durability = durability;
   options.threads = threads;
   options.free_space_reserve_bytes = 0;
+  options.trimmed_at_once = 2;
   options.file_system = &disk.files();
   options.store_env = disk.env();
   return options;

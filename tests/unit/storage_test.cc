@@ -233,6 +233,26 @@ TEST_F(StorageTest, ACheckpointTrimsOnlyWhatItCovers) {
   for (const std::string& id : ids) EXPECT_FALSE(found.contains(id)) << id;
 }
 
+TEST_F(StorageTest, ACheckpointInStepsTrimsAllThatItCovers) {
+  database_.reset();
+  DatabaseOptions in_steps = options();
+  in_steps.trimmed_at_once = 2;
+  database_ = *Database::open(in_steps);
+  const auto points = create("points");
+  for (int version = 0; version < 3; ++version) {
+    for (int i = 0; i < 50; ++i)
+      ASSERT_TRUE(add(*points, "p" + std::to_string(i), test::random_vector(random_, kDim)).ok());
+  }
+  ASSERT_TRUE(remove(*points, {"p0", "p1", "p2"}).ok());
+  ASSERT_TRUE(database_->checkpoint().ok());
+  EXPECT_EQ(points->stats().checkpoint_lsn, points->stats().lsn);
+  Progress progress;
+  const auto report = database_->check("points", {.deep = true}, progress);
+  ASSERT_TRUE(report.ok()) << report.status().to_string();
+  EXPECT_TRUE(report->clean()) << "what was replaced is still there";
+  EXPECT_EQ(all_ids(**open_crashed_copy()->find("points")).size(), 47u);
+}
+
 TEST_F(StorageTest, AcknowledgedDataThatRocksDbLostIsReported) {
   database_.reset();
   const std::string data = directory_.path() + "/data";
