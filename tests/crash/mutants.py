@@ -67,7 +67,7 @@ MUTANTS = [
      "collection.window().superseded_until(lsn)", "collection.window().superseded_until(collection.last_lsn())",
      unit("storage_test", "*TrimsOnly*")),
     ("a step of a checkpoint counts slots that come later", "storage/checkpoint.cc",
-     ".mark = {lsn, generation.first_after(lsn).value}", ".mark = {lsn, done.mark.slots}", POWER_LOSS),
+     ".mark = {lsn, generation.first_after(lsn).value}", ".mark = {lsn, generation.first_after(lsn).value + 2}", POWER_LOSS),
     ("a file's new size is not synced", "storage/mapped_file.cc",
      "  VS_RETURN_IF_ERROR(file_->sync());  // the size, which msync does not write\n", "", POWER_LOSS),
     ("the directories of a new collection are not synced", "storage/generation.cc",
