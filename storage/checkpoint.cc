@@ -9,7 +9,7 @@
 // hold up to the mark they hold up to any LSN before it. Writes wait for one step, and go on in between; 37,000 records in
 // one write were 0.2 s.
 //
-// A switch to another generation is a checkpoint of that one: (3) names it. A crash before leaves the old generation,
+// A switch to another generation is the first step of a checkpoint of that one: (3) names it. A crash before leaves the old generation,
 // whose files are still there; after it, only the new one is known.
 #include <chrono>
 #include <thread>
@@ -101,16 +101,15 @@ Status checkpoint_collection(const StorageContext& context, CollectionImpl& coll
 
 Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& collection,
                              std::chrono::nanoseconds& stall) {
-  // Trims what there is up to here, in steps: the switch is one.
-  VS_RETURN_IF_ERROR(checkpoint_collection(context, collection));
   const std::shared_ptr<Generation> next = collection.targets().next;
   const Lsn audited = collection.window().mark().lsn;
   VS_ASSIGN_OR_RETURN(OnDisk done, bring_to_disk(context, collection, *next));
-  done.mark.slots = next->first_after(done.mark.lsn).value;
 
   std::lock_guard<std::mutex> commit_lock(context.queue.commit_mutex());
   const auto begin = Clock::now();
   if (collection.dropped()) return {Code::kNotFound, "dropped"};
+  done.mark.lsn = collection.window().superseded_bound(done.mark.lsn, context.trimmed_at_once);
+  done.mark.slots = next->first_after(done.mark.lsn).value;
   std::lock_guard<std::mutex> lock(collection.info_mutex());
   CollectionInfo info = collection.info();
   info.generation = next->identity().number;

@@ -167,8 +167,9 @@ Result<RebuildReport> rebuild_collection(const StorageContext& context, Collecti
 // without new operations, and whose links and codes did not change either, is left alone. One at a time for each
 // collection. Errors: kNoSpace, kReadOnly: the old checkpoint stands; kIoError: fatal.
 Status checkpoint_collection(const StorageContext& context, CollectionImpl& collection);
-// The same for the next generation, which serves when this returns. `stall` is set to how long writes waited. Errors:
-// also kNotFound (the collection was dropped).
+// The same for the next generation, which serves when this returns; but where much is to be trimmed, only the first step, so
+// that another checkpoint should follow. `stall` is set to how long writes waited. Errors: also kNotFound (the collection
+// was dropped).
 Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& collection,
                              std::chrono::nanoseconds& stall);
 // Learns the range of the serving generation's codes anew and encodes all; searches read floats meanwhile. RocksDB is told

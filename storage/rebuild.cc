@@ -10,7 +10,8 @@
 //      killed, and the generation becomes the next one of the collection. From here on, every operation goes into both
 //      (CommitQueue::stage()), and is acknowledged when both have it.
 //   4  What 3 read is linked. Then the next generation has everything: its files are brought to the disk, one small
-//      synchronous write to RocksDB names it, and it serves (checkpoint.cc). Writes wait for that write only.
+//      synchronous write to RocksDB names it, and it serves (checkpoint.cc). Writes wait for that write only. The log is
+//      trimmed after it.
 //
 // Searches never wait; those under way end in the old generation, whose files are removed, and whose blocks are free when
 // its last reader lets go. A crash before the write leaves the old generation and a directory that nobody names, which the
@@ -90,9 +91,10 @@ class Rebuild {
       std::chrono::nanoseconds stall{0};
       VS_RETURN_IF_ERROR(checkpoint_and_switch(context_, collection_, stall));
       stall_ = std::max(stall_, stall);
+      finished_ = true;
+      remove(old->identity().directory);
+      VS_RETURN_IF_ERROR(checkpoint_collection(context_, collection_));
     }
-    finished_ = true;
-    remove(old->identity().directory);
     const uint64_t slots = old->graph().slot_count();
     const uint64_t points = next_->graph().live_count();
     return RebuildReport{.config = info_.config,
