@@ -48,9 +48,11 @@ struct Command {
   size_t arguments_min;
   size_t arguments_max;
   std::vector<std::string_view> options;
-  // One of the three. `run` is answered where it was read; `slow` waits for the disk, so it is run beside the threads
-  // that serve clients; `start` returns at once, and the session goes on to the next request while it is under way.
+  // One of the three. `run` is answered where it was read, unless `heavy` says that this request takes milliseconds: then
+  // beside the threads that serve clients. There `slow` is run, too, which waits for the disk, one at a time. `start`
+  // returns at once, and the session goes on to the next request while it is under way.
   Handler run = nullptr;
+  bool (*heavy)(const Call& call) = nullptr;
   Handler slow = nullptr;
   Starter start = nullptr;
   bool open = false;  // answered before AUTH and while shutting down

@@ -130,6 +130,14 @@ constexpr std::array<bool, 256> make_base64_alphabet() {
 }
 constexpr std::array<bool, 256> kBase64Alphabet = make_base64_alphabet();
 
+// REQUIRES: one of the characters is none of base64.
+Status not_base64(std::string_view text) {
+  size_t i = 0;
+  while (i + 1 < text.size() && kBase64Alphabet[static_cast<unsigned char>(text[i])]) ++i;
+  return bad_argument("base64 after f32: has A-Z a-z 0-9 + / and '=' at the end, got " + excerpt(text.substr(i, 1)) +
+                      " at its byte " + std::to_string(i));
+}
+
 Result<std::vector<float>> read_base64(std::string_view text) {
   if (text.empty()) return bad_argument("a vector has at least one number, got an empty f32:");
   if (text.size() % 4 != 0) {
@@ -137,23 +145,20 @@ Result<std::vector<float>> read_base64(std::string_view text) {
                         std::to_string(text.size()) + " characters");
   }
   const size_t padding = text.ends_with("==") ? 2 : (text.back() == '=' ? 1 : 0);
-  // EVP_DecodeBlock would pass over white space around the text and take '=' for a zero.
-  for (size_t i = 0; i < text.size() - padding; ++i) {
-    if (!kBase64Alphabet[static_cast<unsigned char>(text[i])]) {
-      return bad_argument("base64 after f32: has A-Z a-z 0-9 + / and '=' at the end, got " +
-                          excerpt(text.substr(i, 1)) + " at its byte " + std::to_string(i));
-    }
-  }
   const size_t bytes = text.size() / 4 * 3 - padding;
-  if (bytes % sizeof(float) != 0) {
-    return bad_argument("f32: must hold little-endian float32, so a multiple of 4 bytes, got " + std::to_string(bytes));
-  }
   // EVP_DecodeBlock writes whole groups of three, zeros in the place of the padding.
   std::vector<float> vector((bytes + padding + sizeof(float) - 1) / sizeof(float));
   const int written =
       EVP_DecodeBlock(reinterpret_cast<unsigned char*>(vector.data()),
                       reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (written < 0) return bad_argument("base64 after f32: is malformed: " + excerpt(text));
+  // It would pass over white space around the text, and then write less, and take '=' for a zero.
+  if (written < 0 || static_cast<size_t>(written) != bytes + padding ||
+      std::memchr(text.data(), '=', text.size() - padding) != nullptr) {
+    return not_base64(text.substr(0, text.size() - padding));
+  }
+  if (bytes % sizeof(float) != 0) {
+    return bad_argument("f32: must hold little-endian float32, so a multiple of 4 bytes, got " + std::to_string(bytes));
+  }
   vector.resize(bytes / sizeof(float));
   return vector;
 }

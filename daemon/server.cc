@@ -4,14 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <csignal>
 #include <thread>
 #include <vector>
 
 #include "daemon/notify.h"
-#include "daemon/session.h"
 
 namespace vs::daemon {
 namespace {
@@ -39,9 +40,15 @@ Status io_error(const std::string& what, const error_code& error, const std::str
 
 }  // namespace
 
+struct Server::Loop {
+  size_t sessions = 0;     // under sessions_mutex_; outlives those that are destroyed with the next member
+  asio::io_context io{1};  // one thread
+  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+};
+
 template <class Protocol>
 struct Server::Listener {
-  explicit Listener(asio::strand<asio::io_context::executor_type>& strand) : acceptor(strand), pause(strand) {}
+  explicit Listener(asio::io_context& io) : acceptor(io), pause(io) {}
 
   asio::basic_socket_acceptor<Protocol> acceptor;
   asio::steady_timer pause;
@@ -50,14 +57,21 @@ struct Server::Listener {
 Server::Server(Service& service, size_t clients_max)
     : service_(service),
       clients_max_(clients_max),
-      strand_(asio::make_strand(io_)),
-      signals_(strand_),
-      drain_timer_(strand_) {
+      loops_(make_loops(service.threads)),
+      pools_(service.threads),
+      signals_(loops_.front()->io),
+      drain_timer_(loops_.front()->io) {
   service_.shut_down = [this] { stop(); };
 }
 
 Server::~Server() {
   if (!socket_path_.empty()) ::unlink(socket_path_.c_str());
+}
+
+std::vector<std::unique_ptr<Server::Loop>> Server::make_loops(unsigned count) {
+  std::vector<std::unique_ptr<Loop>> loops;
+  for (unsigned i = 0; i < count; ++i) loops.push_back(std::make_unique<Loop>());
+  return loops;
 }
 
 template <class Protocol>
@@ -76,7 +90,7 @@ Status Server::bind(Listener<Protocol>& listener, const typename Protocol::endpo
 
 Status Server::listen(const Config& config) {
   const std::string name = config.listen_host + ":" + std::to_string(config.listen_port);
-  tcp_ = std::make_unique<Listener<tcp>>(strand_);
+  tcp_ = std::make_unique<Listener<tcp>>(loops_.front()->io);
   VS_RETURN_IF_ERROR(bind(*tcp_, {asio::ip::make_address(config.listen_host), config.listen_port}, name));
   if (!config.socket.empty()) VS_RETURN_IF_ERROR(listen_local(config.socket));
   // Here and not in run(): the log says "ready" in between, and whoever waits for that may send a signal at once.
@@ -96,7 +110,7 @@ Status Server::listen_local(const std::string& path) {
       return {Code::kIoError,
               "cannot make the socket " + path + ": a file that is no socket stands there; choose another path"};
     }
-    local_stream::socket probe(io_);
+    local_stream::socket probe(loops_.front()->io);
     error_code error;
     probe.connect(endpoint, error);
     if (!error)
@@ -104,7 +118,7 @@ Status Server::listen_local(const std::string& path) {
     // Left over from a process that was killed.
     ::unlink(path.c_str());
   }
-  local_ = std::make_unique<Listener<local_stream>>(strand_);
+  local_ = std::make_unique<Listener<local_stream>>(loops_.front()->io);
   // Nobody else may connect, not even between bind and a chmod.
   const mode_t before = ::umask(0177);
   Status bound = bind(*local_, endpoint, path);
@@ -123,39 +137,46 @@ std::string Server::endpoint() const {
 template <class Protocol>
 void Server::accept(Listener<Protocol>& listener) {
   constexpr bool kLocal = std::is_same_v<Protocol, local_stream>;
-  // Each session gets a strand of its own as its socket's executor.
-  listener.acceptor.async_accept(asio::any_io_executor(asio::make_strand(io_)),
-                                 asio::bind_executor(strand_, [this, &listener](error_code error, auto socket) {
-                                   if (stopping_) return;
-                                   if (is_exhausted(error)) {
-                                     spdlog::warn("accept_failed error='{}' clients={}", error.message(),
-                                                  service_.clients.load());
-                                     listener.pause.expires_after(kAcceptPause);
-                                     listener.pause.async_wait([this, &listener](error_code) {
-                                       if (!stopping_) accept(listener);
-                                     });
-                                     return;
-                                   }
-                                   if (!error) {
-                                     if constexpr (!kLocal) socket.set_option(tcp::no_delay(true), error);
-                                     welcome(std::move(socket), kLocal);
-                                   }
-                                   accept(listener);
-                                 }));
+  // The session's socket belongs to its loop from the start.
+  Loop& loop = emptiest_loop();
+  listener.acceptor.async_accept(
+      asio::any_io_executor(loop.io.get_executor()), [this, &listener, &loop](error_code error, auto socket) {
+        if (stopping_) return;
+        if (is_exhausted(error)) {
+          spdlog::warn("accept_failed error='{}' clients={}", error.message(), service_.clients.load());
+          listener.pause.expires_after(kAcceptPause);
+          listener.pause.async_wait([this, &listener](error_code) {
+            if (!stopping_) accept(listener);
+          });
+          return;
+        }
+        if (!error) {
+          if constexpr (!kLocal) socket.set_option(tcp::no_delay(true), error);
+          welcome(std::move(socket), loop, kLocal);
+        }
+        accept(listener);
+      });
 }
 
-void Server::welcome(asio::generic::stream_protocol::socket socket, bool local) {
+Server::Loop& Server::emptiest_loop() {
+  const std::lock_guard lock(sessions_mutex_);
+  return **std::min_element(loops_.begin(), loops_.end(),
+                            [](const auto& a, const auto& b) { return a->sessions < b->sessions; });
+}
+
+void Server::welcome(Session::Socket socket, Loop& loop, bool local) {
   const uint64_t clients = service_.clients.fetch_add(1) + 1;
   const bool full = clients > clients_max_;
   if (clients > clients_max_ + kRefusedMax) {
     service_.clients.fetch_sub(1);
     return;
   }
-  const auto session = std::make_shared<Session>(std::move(socket), local, service_, slow_,
+  const auto session = std::make_shared<Session>(std::move(socket), local, service_, pools_,
                                                  [this](Session* ended) { session_ended(ended); });
   {
     const std::lock_guard lock(sessions_mutex_);
-    sessions_.emplace(session.get(), session);
+    sessions_.emplace(session.get(), Entry{session, loop});
+    ++loop.sessions;
   }
   if (!full) return session->start();
   session->refuse({Code::kLimit, "this server takes " + std::to_string(clients_max_) +
@@ -165,13 +186,19 @@ void Server::welcome(asio::generic::stream_protocol::socket socket, bool local) 
 void Server::session_ended(Session* session) {
   service_.clients.fetch_sub(1);
   const std::lock_guard lock(sessions_mutex_);
-  sessions_.erase(session);
-  if (stopping_ && sessions_.empty()) io_.stop();
+  const auto entry = sessions_.find(session);
+  --entry->second.loop.sessions;
+  sessions_.erase(entry);
+  if (stopping_ && sessions_.empty() && !ended_) end_loops();
+}
+
+void Server::end_loops() {
+  for (const auto& loop : loops_) loop->io.stop();
 }
 
 void Server::stop() {
   service_.shutting_down = true;
-  asio::post(strand_, [this] { begin_stop("request"); });
+  asio::post(loops_.front()->io, [this] { begin_stop("request"); });
 }
 
 void Server::begin_stop(const std::string& reason) {
@@ -190,16 +217,16 @@ void Server::begin_stop(const std::string& reason) {
   {
     const std::lock_guard lock(sessions_mutex_);
     stopping_ = true;
-    for (const auto& [key, weak] : sessions_) {
-      if (auto session = weak.lock()) sessions.push_back(std::move(session));
+    for (const auto& [key, entry] : sessions_) {
+      if (auto session = entry.session.lock()) sessions.push_back(std::move(session));
     }
-    if (sessions_.empty()) return io_.stop();
+    if (sessions_.empty()) return end_loops();
   }
   drain_timer_.expires_after(kDrainMax);
   drain_timer_.async_wait([this](error_code error) {
     if (error) return;
     spdlog::warn("drain_timed_out clients={}", service_.clients.load());
-    io_.stop();
+    end_loops();
   });
   for (const auto& session : sessions) session->drain();
 }
@@ -208,9 +235,14 @@ void Server::run() {
   accept(*tcp_);
   if (local_) accept(*local_);
   std::vector<std::thread> threads;
-  for (unsigned i = 0; i < service_.threads; ++i) threads.emplace_back([this] { io_.run(); });
+  for (const auto& loop : loops_) threads.emplace_back([&loop] { loop->io.run(); });
   for (std::thread& thread : threads) thread.join();
-  slow_.join();
+  {
+    const std::lock_guard lock(sessions_mutex_);
+    ended_ = true;
+  }
+  pools_.slow.join();
+  pools_.heavy.join();
 }
 
 }  // namespace vs::daemon

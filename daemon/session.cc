@@ -43,6 +43,13 @@ bool looks_like_http(std::string_view line) {
          line.ends_with(" HTTP/1.0");
 }
 
+Status run(Handler handler, const Call& call, std::string& json) {
+  const Status status = handler(call, json);
+  if (!status.ok() || json.size() <= limits::kReplyBytes) return status;
+  return {Code::kTooLarge, "the reply would have " + std::to_string(json.size()) + " bytes, at most " +
+                               std::to_string(limits::kReplyBytes) + " are replied; ask for less at a time"};
+}
+
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
 const Command* command_of(std::string_view line) {
@@ -53,13 +60,14 @@ const Command* command_of(std::string_view line) {
 
 }  // namespace
 
-Session::Session(Socket socket, bool local, Service& service, asio::thread_pool& slow,
-                 std::function<void(Session*)> ended)
+Session::Session(Socket socket, bool local, Service& service, Pools& pools, std::function<void(Session*)> ended)
     : socket_(std::move(socket)),
       timer_(socket_.get_executor()),
       service_(service),
-      slow_(slow),
+      pools_(pools),
       ended_(std::move(ended)) {
+  boost::system::error_code ignored;  // the first read says what is wrong with the socket
+  socket_.non_blocking(true, ignored);
   client_.local = local;
   client_.authorized = local || service.token.empty();
 }
@@ -93,7 +101,11 @@ void Session::pump() {
   const auto turn_end = std::chrono::steady_clock::now() + kTurnTime;
   while (turn > 0 && run_line()) turn = std::chrono::steady_clock::now() < turn_end ? turn - 1 : 0;
   if (closed_) return;
+  const bool unsent = unsent_bytes() > limits::kUnsentBytes;
   send();
+  if (closed_) return;
+  // What was sent at once ends nothing that would call pump() again.
+  if (unsent && unsent_bytes() == 0) turn = 0;
   if (turn == 0) {
     // One at a time: each of the events that call pump() would otherwise begin a chain of its own.
     if (std::exchange(turn_posted_, true)) return;
@@ -173,24 +185,22 @@ void Session::execute(std::string_view line) {
     if (!status.ok()) finisher(number)(status, {});
     return;
   }
-  if (command.slow != nullptr) {
-    exclusive_ = true;
-    // The request is views into the line, which may be gone by then.
-    asio::post(slow_, [self = shared_from_this(), &command, copy = std::string(line), done = finisher(open_slot(0))] {
-      const auto again = protocol::parse_request(copy);
-      std::string json;
-      const Status status = command.slow(Call{self->service_, self->client_, *again}, json);
-      done(status, std::move(json));
-    });
-    return;
-  }
+  if (command.slow != nullptr) return execute_beside(pools_.slow, command.slow, line);
+  if (command.heavy != nullptr && command.heavy(call)) return execute_beside(pools_.heavy, command.run, line);
   std::string json;
-  Status status = command.run(call, json);
-  if (status.ok() && json.size() > limits::kReplyBytes) {
-    status = {Code::kTooLarge, "the reply would have " + std::to_string(json.size()) + " bytes, at most " +
-                                   std::to_string(limits::kReplyBytes) + " are replied; ask for less at a time"};
-  }
+  const Status status = run(command.run, call, json);
   finish_now(status, json);
+}
+
+void Session::execute_beside(asio::thread_pool& pool, Handler handler, std::string_view line) {
+  exclusive_ = true;
+  // The request is views into the line, which may be gone by then.
+  asio::post(pool, [self = shared_from_this(), handler, copy = std::string(line), done = finisher(open_slot(0))] {
+    const auto again = protocol::parse_request(copy);
+    std::string json;
+    const Status status = run(handler, Call{self->service_, self->client_, *again}, json);
+    done(status, std::move(json));
+  });
   // The analyzer of clang-tidy 14 loses sight of what Asio allocates for the handler above.
 }  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
 
@@ -275,10 +285,15 @@ void Session::penalize(std::string reply) {
 void Session::send() {
   if (!sending_.empty() || output_.empty()) return;
   sending_.swap(output_);
-  asio::async_write(socket_, asio::buffer(sending_),
-                    [self = shared_from_this()](boost::system::error_code error, size_t) {
+  // Mostly the socket takes all of it. That saves an event, and with it a round through the loop.
+  boost::system::error_code error;
+  const size_t sent = socket_.write_some(asio::buffer(sending_), error);
+  if (error && error != asio::error::would_block) return close();
+  if (sent == sending_.size()) return sending_.clear();
+  asio::async_write(socket_, asio::buffer(sending_) + sent,
+                    [self = shared_from_this()](boost::system::error_code failed, size_t) {
                       if (self->closed_) return;
-                      if (error) return self->close();
+                      if (failed) return self->close();
                       self->sending_.clear();
                       self->pump();
                     });

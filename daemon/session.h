@@ -1,6 +1,6 @@
 // One client connection: requests in, replies out, in the same order.
 //
-// Everything below runs on the session's strand, so its members need no lock; only finished_ is filled by other
+// Everything below runs on the thread of the session's loop, so its members need no lock; only finished_ is filled by other
 // threads. A line is taken from the input when the state allows it (may_run) and its verb does: ADD and DEL are started
 // and left under way, so that pipelined ones share a commit; any other verb waits until all that was started is
 // finished, so that effects follow the order of the requests. A reply has its slot in slots_ from the start and moves
@@ -38,13 +38,18 @@ namespace vs::daemon {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  // Its executor is the session's strand.
+  // Its executor is that of the session's loop, which one thread runs.
   using Socket = boost::asio::generic::stream_protocol::socket;
 
-  // `slow` runs what waits for the disk. `ended` is called when the session is gone for good, from any thread. Both and
-  // `service` outlive the session.
-  Session(Socket socket, bool local, Service& service, boost::asio::thread_pool& slow,
-          std::function<void(Session*)> ended);
+  // Threads beside those of the loops.
+  struct Pools {
+    boost::asio::thread_pool slow{1};  // for what waits for the disk
+    boost::asio::thread_pool heavy;    // for what computes for long
+    explicit Pools(unsigned threads) : heavy(threads) {}
+  };
+
+  // `ended` is called when the session is gone for good, from any thread. `pools` and `service` outlive the session.
+  Session(Socket socket, bool local, Service& service, Pools& pools, std::function<void(Session*)> ended);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -70,6 +75,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Handles the next line. False if there is none or it must wait.
   bool run_line();
   void execute(std::string_view line);
+  void execute_beside(boost::asio::thread_pool& pool, Handler handler, std::string_view line);
   void finish_now(const Status& status, std::string_view json);
   // A slot for a request that is answered later, by number.
   uint64_t open_slot(size_t line_bytes);
@@ -90,7 +96,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Socket socket_;
   boost::asio::steady_timer timer_;  // the penalty, then the lingering
   Service& service_;
-  boost::asio::thread_pool& slow_;
+  Pools& pools_;
   std::function<void(Session*)> ended_;
   Client client_;
 

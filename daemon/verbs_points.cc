@@ -12,6 +12,9 @@ namespace {
 using storage::AddRequest;
 using storage::With;
 
+// About a millisecond.
+constexpr uint64_t kEfHeavy = 1000;
+
 Result<std::string> read_id(const protocol::Value& value) {
   VS_ASSIGN_OR_RETURN(std::string id, protocol::read_word(value, "the id"));
   VS_RETURN_IF_ERROR(protocol::validate_id(id));
@@ -186,6 +189,13 @@ Status run_search(const Call& call, std::string& json) {
   append_search_reply(reply.key("matches"), found, search.with);
   if (explain) write_explain(reply, found, time);
   return {};
+}
+
+bool is_heavy_search(const Call& call) {
+  const auto exact = read_switch(call, "exact");
+  const protocol::Value* const value = call.option("ef");
+  const auto ef = value == nullptr ? Result<uint64_t>(0) : protocol::read_unsigned(*value, "ef", 0, UINT64_MAX);
+  return (exact.ok() && *exact) || (ef.ok() && *ef > kEfHeavy);
 }
 
 Status run_scan(const Call& call, std::string& json) {
