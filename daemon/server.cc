@@ -1,5 +1,6 @@
 #include "daemon/server.h"
 
+#include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "daemon/notify.h"
+#include "storage/thread_role.h"
 
 namespace vs::daemon {
 namespace {
@@ -32,6 +34,24 @@ constexpr size_t kRefusedMax = 64;
 bool is_exhausted(const error_code& error) {
   return error == asio::error::no_descriptors || error == asio::error::no_buffer_space ||
          error == asio::error::no_memory || error == boost::system::errc::too_many_files_open_in_system;
+}
+
+// A client that sends one request after the other is mostly back within this time, and a thread that sleeps takes as long
+// to wake up as a search takes.
+constexpr std::chrono::microseconds kSpin{50};
+
+void run_loop(asio::io_context& io) {
+  auto last = std::chrono::steady_clock::now();
+  while (!io.stopped()) {
+    if (io.poll() > 0) {
+      last = std::chrono::steady_clock::now();
+    } else if (std::chrono::steady_clock::now() - last < kSpin) {
+      ::sched_yield();  // the client may need this core
+    } else {
+      io.run_one();
+      last = std::chrono::steady_clock::now();
+    }
+  }
 }
 
 Status io_error(const std::string& what, const error_code& error, const std::string& advice) {
@@ -235,7 +255,12 @@ void Server::run() {
   accept(*tcp_);
   if (local_) accept(*local_);
   std::vector<std::thread> threads;
-  for (const auto& loop : loops_) threads.emplace_back([&loop] { loop->io.run(); });
+  for (const auto& loop : loops_) {
+    threads.emplace_back([&loop] {
+      storage::take_role("vsd-serve", storage::ThreadRole::kServes);
+      run_loop(loop->io);
+    });
+  }
   for (std::thread& thread : threads) thread.join();
   {
     const std::lock_guard lock(sessions_mutex_);

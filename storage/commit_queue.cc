@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "storage/thread_role.h"
+
 namespace vs::storage {
 namespace {
 
@@ -74,9 +76,15 @@ CommitQueue::CommitQueue(Store& store, FileSystem& file_system, const DatabaseOp
   for (unsigned i = 0; i < apply_threads; ++i) {
     appliers_.push_back(std::make_unique<Applier>());
     Applier& applier = *appliers_.back();
-    applier.thread = std::thread([this, &applier] { apply_loop(applier); });
+    applier.thread = std::thread([this, &applier] {
+      take_role("vsd-link", ThreadRole::kLinks);
+      apply_loop(applier);
+    });
   }
-  commit_thread_ = std::thread([this] { commit_loop(); });
+  commit_thread_ = std::thread([this] {
+    take_role("vsd-commit", ThreadRole::kServes);
+    commit_loop();
+  });
 }
 
 CommitQueue::~CommitQueue() { stop(); }

@@ -158,8 +158,9 @@ class FullDisk:
         self.assertLessEqual(lines("begins"), 5, daemon.log_text())
         for oracle in (small, large):
             oracle.verify(client, self.random)
+        # They make room. While RocksDB compacts, its new files may take the part of the reserve that deletes have.
         for point in large.live()[:200]:
-            self.assertTrue(large.answered(point, client.call(large.delete(point))), "deletes make room")
+            harness.eventually(lambda: large.answered(point, client.call(large.delete(point))), what="a delete to be taken")
         self.assertEqual(client.call("CHECKPOINT")[0], "OK")
         self.same_sizes(client, "large", daemon)
         daemon.restart(kill=True)

@@ -4,6 +4,7 @@
 import json
 import random
 import socket
+import threading
 import time
 import unittest
 
@@ -27,7 +28,9 @@ class Connections(harness.DaemonTest):
                 lines.append(f"ADD {self.name} p{i} {harness.f32([chance.random() for _ in range(8)])}")
                 want.append(lambda reply, i=i: reply[1]["id"] == f"p{i}")
             elif kind == 1:
-                lines.append(f"SEARCH {self.name} {harness.f32([0.5] * 8)} k={i % 7 + 1}")
+                # Here, and beside the threads that serve clients.
+                how = chance.choice(["", " exact=true", " ef=5000"])
+                lines.append(f"SEARCH {self.name} {harness.f32([0.5] * 8)} k={i % 7 + 1}{how}")
                 want.append(lambda reply, i=i: len(reply[1]["matches"]) <= i % 7 + 1)
             elif kind == 2:
                 lines.append(f"GET {self.name} none-{i}")
@@ -150,6 +153,44 @@ class Connections(harness.DaemonTest):
             rss_kib = next(int(row.split()[1]) for row in status if row.startswith("VmRSS"))
         print(f"sent {sent} bytes without reading, the daemon holds {rss_kib} KiB")
         self.assertLess(rss_kib, 1 << 20)
+
+    def test_a_client_that_reads_late_gets_all_replies(self):
+        """More than is held for it, so that the daemon stops reading in between and goes on when there is room again."""
+        self.create(dim=512)
+        self.client.ok(f"ADD {self.name} p {harness.f32([0.123456789] * 512)}")
+        late = self.daemon.connect()
+        requests = 6000
+        sender = threading.Thread(target=late.send_bytes, daemon=True,
+                                  args=(f"GET {self.name} p with=vector\n".encode() * requests,))
+        sender.start()
+        time.sleep(1)
+        for _ in range(requests):
+            reply = late.read_reply()
+            self.assertEqual((reply[0], len(reply[1]["vector"])), ("OK", 512))
+        sender.join()
+
+    def test_exact_searches_are_heavy_and_others_go_on(self):
+        """Between the request of one client and its reply another one of the same thread is served."""
+        with harness.Daemon("--threads", "1") as daemon:
+            client, other = daemon.connect(), daemon.connect()
+            client.ok("CREATE big dim=1024 codes=none m=2 ef_construction=1")
+            vectors = [harness.f32([random.Random(i).random()] * 1024) for i in range(50)]
+            for first in range(0, 20000, 500):
+                client.pipeline([f"ADD big {i} {vectors[i % 50]}" for i in range(first, first + 500)])
+            for _ in range(20):
+                client.send_line(f"SEARCH big {vectors[0]} exact=true")
+                other.call("PING")
+                other.call("PING")
+                client.socket.setblocking(False)
+                try:
+                    early = client.socket.recv(1, socket.MSG_PEEK)
+                except BlockingIOError:
+                    early = b""
+                client.socket.settimeout(harness.TIMEOUT_S)
+                self.assertEqual(client.read_reply()[0], "OK")
+                if not early:
+                    return
+            self.fail("every search was answered before two PINGs of another client")
 
     def test_disconnecting_in_the_middle(self):
         self.create(dim=16)
