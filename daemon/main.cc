@@ -51,14 +51,19 @@ Status restore(const std::string& snapshot, const std::string& directory) {
   return {};
 }
 
+size_t reserved_descriptors(unsigned threads) {
+  return limits::kReservedFileDescriptors + Server::kDescriptorsPerThread * threads;
+}
+
 // Raises the limit of open files as far as it goes. How many clients that allows; 0 if it is too low to serve.
-size_t raise_client_limit() {
+size_t raise_client_limit(unsigned threads) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
   limit.rlim_cur = limit.rlim_max;
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 && ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  if (limit.rlim_cur <= limits::kReservedFileDescriptors) return 0;
-  return static_cast<size_t>(std::min<rlim_t>(limit.rlim_cur - limits::kReservedFileDescriptors, limits::kClients));
+  const size_t reserved = reserved_descriptors(threads);
+  if (limit.rlim_cur <= reserved) return 0;
+  return static_cast<size_t>(std::min<rlim_t>(limit.rlim_cur - reserved, limits::kClients));
 }
 
 storage::DatabaseOptions database_options(const Config& config, unsigned threads) {
@@ -102,13 +107,12 @@ int serve(const Config& config, const std::string& snapshot) {
   std::signal(SIGPIPE, SIG_IGN);
   // Files 0600 and directories 0700, also those that RocksDB makes.
   ::umask(0077);
-  const size_t clients_max = raise_client_limit();
+  const unsigned threads = config.threads != 0 ? config.threads : std::max(1u, std::thread::hardware_concurrency());
+  const size_t clients_max = raise_client_limit(threads);
   if (clients_max == 0) {
-    spdlog::error("too_few_open_files needed={} action='raise it with ulimit -n'",
-                  limits::kReservedFileDescriptors + 1);
+    spdlog::error("too_few_open_files needed={} action='raise it with ulimit -n'", reserved_descriptors(threads) + 1);
     return kExitFailure;
   }
-  const unsigned threads = config.threads != 0 ? config.threads : std::max(1u, std::thread::hardware_concurrency());
   const auto begin = std::chrono::steady_clock::now();
   spdlog::info("starting version={} pid={} data_dir={} threads={} clients_max={}", VS_VERSION, ::getpid(),
                config.data_dir, threads, clients_max);

@@ -26,6 +26,9 @@ namespace vs::daemon {
 
 class Server {
  public:
+  // Of a loop: for its epoll, its timers and to wake it.
+  static constexpr size_t kDescriptorsPerThread = 3;
+
   // `service` outlives the server. The server outlives all calls of the database's callbacks: close the database first.
   Server(Service& service, size_t clients_max);
   ~Server();

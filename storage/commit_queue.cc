@@ -59,7 +59,7 @@ struct CommitQueue::Group {
   // so they wait until that is durable; told the error if it is not.
   std::vector<std::function<void(const Status&)>> answers;
   uint64_t free_bytes = 0;
-  uint64_t unflushed_bytes = 0;
+  uint64_t next_flush_bytes = 0;
   bool refused = false;  // an operation, for want of space
 };
 
@@ -184,7 +184,7 @@ void CommitQueue::commit_group(std::deque<Mutation>& mutations) {
   Group group(store_);
   const auto free = file_system_.free_bytes(options_.directory);
   group.free_bytes = free.ok() ? *free : 0;
-  group.unflushed_bytes = store_.unflushed_bytes();
+  group.next_flush_bytes = store_.next_flush_bytes();
   while (!mutations.empty() && group.batch.bytes() < kGroupBytesMax) {
     std::visit([&](auto& mutation) { prepare(group, mutation); }, mutations.front());
     mutations.pop_front();
@@ -228,7 +228,7 @@ void CommitQueue::note_refusal(Group& group, const Status& why) {
 void CommitQueue::note_room(const Group& group) {
   const uint64_t reserve = options_.free_space_reserve_bytes;
   if (!no_space()) return;
-  if (group.free_bytes < reserve + reserve / 4 + group.unflushed_bytes) return;
+  if (group.free_bytes < reserve + reserve / 4 + group.next_flush_bytes) return;
   no_space_ = false;
   spdlog::info("no_space ends free_mb={}", group.free_bytes >> 20);
 }
@@ -236,7 +236,7 @@ void CommitQueue::note_room(const Group& group) {
 Status CommitQueue::check_space(Group& group, const CollectionImpl& collection, uint64_t id_bytes,
                                 uint64_t record_bytes) {
   // Once in the log of RocksDB, once in a file of values, where what lies in memory still has to go, too.
-  const uint64_t needed = 2 * (group.batch.bytes() + record_bytes) + group.unflushed_bytes;
+  const uint64_t needed = 2 * (group.batch.bytes() + record_bytes) + group.next_flush_bytes;
   const uint64_t kept = options_.free_space_reserve_bytes + needed;
   if (group.free_bytes < kept) {
     return {Code::kNoSpace, std::to_string(group.free_bytes >> 20) + " MiB are free on the disk, of them " +

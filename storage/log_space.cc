@@ -128,7 +128,8 @@ class LogSpace::Files final : public rocksdb::FileSystemWrapper {
 };
 
 LogSpace::LogSpace(rocksdb::Env* base, const std::string& directory, uint64_t step, uint64_t ballast)
-    : files_(std::make_shared<Files>((base != nullptr ? base : rocksdb::Env::Default())->GetFileSystem(), directory,
+    : step_(step),
+      files_(std::make_shared<Files>((base != nullptr ? base : rocksdb::Env::Default())->GetFileSystem(), directory,
                                      step, ballast)),
       env_(rocksdb::NewCompositeEnv(files_)) {}
 LogSpace::~LogSpace() = default;

@@ -33,6 +33,7 @@ class LogSpace {
   LogSpace& operator=(const LogSpace&) = delete;
 
   rocksdb::Env* env() const { return env_.get(); }
+  uint64_t step() const { return step_; }
 
   enum class Use : uint8_t {
     kOrdinary,    // leaves blocks for the others
@@ -47,6 +48,7 @@ class LogSpace {
 
  private:
   class Files;
+  const uint64_t step_;
   std::shared_ptr<Files> files_;
   std::unique_ptr<rocksdb::Env> env_;
 };

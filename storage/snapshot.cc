@@ -55,7 +55,7 @@ class SnapshotMaker {
     VS_RETURN_IF_ERROR(files_.remove_all(temporary_));
     VS_RETURN_IF_ERROR(check_absent());
     // A flush for which there is no room would end writes until there is.
-    VS_RETURN_IF_ERROR(check_space(source_.directory, source_.store.unflushed_bytes()));
+    VS_RETURN_IF_ERROR(check_space(source_.directory, source_.store.next_flush_bytes()));
     VS_RETURN_IF_ERROR(flush());
     VS_RETURN_IF_ERROR(files_.create_directories(temporary_ + "/rocksdb"));
     VS_RETURN_IF_ERROR(take_files());

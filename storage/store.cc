@@ -245,8 +245,8 @@ void Store::Batch::delete_meta(std::string_view key) { batch_.Delete(store_.meta
 
 Status Store::make_room(const Batch& batch, LogSpace::Use use) { return log_space_->back(batch.bytes(), use); }
 
-uint64_t Store::unflushed_bytes() const {
-  uint64_t sum = 0;
+uint64_t Store::next_flush_bytes() const {
+  uint64_t sum = log_space_ ? log_space_->step() : 0;
   for (rocksdb::ColumnFamilyHandle* const handle : handles_) {
     uint64_t bytes = 0;
     if (db_->GetIntProperty(handle, rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes)) sum += bytes;
@@ -393,7 +393,7 @@ uint64_t Store::records_bytes() const {
   uint64_t blobs = 0;
   db_->GetIntProperty(records_, rocksdb::DB::Properties::kLiveSstFilesSize, &tables);
   db_->GetIntProperty(records_, rocksdb::DB::Properties::kLiveBlobFileSize, &blobs);
-  return tables + blobs + unflushed_bytes();
+  return tables + blobs + next_flush_bytes();
 }
 
 Status Store::flush() {

@@ -57,8 +57,8 @@ class Store {
   };
   // Makes room for the batch in the log: after this a full disk does not make write() fail. Errors: kNoSpace.
   Status make_room(const Batch& batch, LogSpace::Use use);
-  // What the next flush will write to the disk, about.
-  uint64_t unflushed_bytes() const;
+  // What the next flush will take on the disk, about: tables, and the log that is kept for the one after it.
+  uint64_t next_flush_bytes() const;
   // `sync`: returns when it is on disk, with everything written before. Errors: kNoSpace and kCorrupt: RocksDB takes no
   // writes, this one did not reach the log; kIoError: it may have, and the log cannot be used any further.
   Status write(Batch& batch, bool sync);
