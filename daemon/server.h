@@ -1,8 +1,8 @@
 // Listeners, threads and the end: accepts clients, gives each a session, and lets them finish when it is told to stop.
 //
 // Each thread has a loop of its own (an io_context), and a session stays with the loop that had the fewest when its client
-// came. With one loop for all threads, each request woke another thread to wait for events while the first one answered; on
-// two cores that was a third of the time of a search.
+// came. With one loop for all threads, each request woke another thread to wait for events while the first one answered;
+// docs/benchmarks.md has what that cost.
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>

@@ -9,8 +9,8 @@
 // hold up to the mark they hold up to any LSN before it. Writes wait for one step, and go on in between; 37,000 records in
 // one write were 0.2 s.
 //
-// A switch to another generation is the first step of a checkpoint of that one: (3) names it. A crash before leaves the old generation,
-// whose files are still there; after it, only the new one is known.
+// A switch to another generation is the first step of a checkpoint of that one: (3) names it. A crash before leaves the
+// old generation, whose files are still there; after it, only the new one is known.
 #include <chrono>
 #include <thread>
 

@@ -8,7 +8,7 @@ namespace vs::storage {
 
 enum class ThreadRole : uint8_t {
   kServes,  // clients wait for each of its short pieces of work: its turns are short, and soon (Linux 6.12 and later)
-  kLinks,   // new points into graphs: a third of the time where threads compete
+  kLinks,   // new points into graphs: where threads compete, it has a third of the time that another one has
 };
 
 // Of the calling thread. `name`: at most 15 characters, for top and perf.

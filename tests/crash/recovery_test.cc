@@ -108,6 +108,24 @@ bool in_compaction() {
          std::string_view(name.data()).starts_with("rocksdb:low");
 }
 
+Status write(storage::Store& store, Lsn lsn) {
+  const std::string value(100, 'v');
+  storage::Store::Batch batch(store);
+  batch.put_record(kNumber, Lsn{1}, value);  // in every table: else a compaction only renames
+  batch.put_record(kNumber, lsn, value);
+  return store.write(batch, false);
+}
+
+// Writes tables until RocksDB compacts and that is noticed; `lsn` is the last one.
+void write_tables(storage::Store& store, uint64_t& lsn, const std::atomic<int>& noticed) {
+  for (int tables = 0; tables < 100 && noticed == 0; ++tables) {
+    ASSERT_TRUE(write(store, Lsn{++lsn}).ok());
+    ASSERT_TRUE(store.flush().ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ASSERT_GT(noticed, 0);
+}
+
 // A full disk ends a compaction first, which RocksDB calls a soft error, and then a flush, after which it takes no writes.
 // As soon as there is room again, so it is for writes: without a wait for RocksDB to look by itself.
 TEST(Recovery, WritesGoOnAfterACompactionAndAFlushFoundTheDiskFull) {
@@ -130,28 +148,16 @@ TEST(Recovery, WritesGoOnAfterACompactionAndAFlushFoundTheDiskFull) {
     auto store = storage::Store::open(directory, disk.env(), storage::Access::kReadWrite, 64u << 20);
     ASSERT_TRUE(store.ok()) << store.status().to_string();
     ASSERT_TRUE((*store)->start_compactions().ok());
-    const std::string value(100, 'v');
     uint64_t lsn = 1;
-    const auto write = [&] {
-      storage::Store::Batch batch(**store);
-      batch.put_record(kNumber, Lsn{1}, value);  // in every table: else a compaction only renames
-      batch.put_record(kNumber, Lsn{++lsn}, value);
-      return (*store)->write(batch, false);
-    };
-    for (int tables = 0; tables < 100 && failed_compactions == 0; ++tables) {
-      ASSERT_TRUE(write().ok());
-      ASSERT_TRUE((*store)->flush().ok());
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    ASSERT_GT(failed_compactions, 0);
-    ASSERT_TRUE(write().ok());
+    ASSERT_NO_FATAL_FAILURE(write_tables(**store, lsn, failed_compactions));
+    ASSERT_TRUE(write(**store, Lsn{++lsn}).ok());
     full = true;
     EXPECT_EQ((*store)->flush().code(), Code::kNoSpace);
-    EXPECT_EQ(write().code(), Code::kNoSpace);
+    EXPECT_EQ(write(**store, Lsn{++lsn}).code(), Code::kNoSpace);
     full = full_for_compactions = false;
     const Status resumed = (*store)->resume(storage::LogSpace::Use::kOrdinary);
     EXPECT_TRUE(resumed.ok()) << resumed.to_string();
-    EXPECT_TRUE(write().ok());
+    EXPECT_TRUE(write(**store, Lsn{++lsn}).ok());
     std::atomic<bool> cancelled{false};
     EXPECT_TRUE((*store)->compact_records(kNumber, cancelled).ok());
   }
@@ -176,15 +182,8 @@ TEST(Recovery, CompactionsGoOnAfterOneFoundTheDiskFull) {
     auto store = storage::Store::open(directory, disk.env(), storage::Access::kReadWrite, 64u << 20);
     ASSERT_TRUE(store.ok()) << store.status().to_string();
     ASSERT_TRUE((*store)->start_compactions().ok());
-    for (uint64_t lsn = 2; lsn <= 100 && failed == 0; ++lsn) {
-      storage::Store::Batch batch(**store);
-      batch.put_record(kNumber, Lsn{1}, std::string(100, 'v'));
-      batch.put_record(kNumber, Lsn{lsn}, std::string(100, 'v'));
-      ASSERT_TRUE((*store)->write(batch, false).ok());
-      ASSERT_TRUE((*store)->flush().ok());
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    ASSERT_GT(failed, 0);
+    uint64_t lsn = 1;
+    ASSERT_NO_FATAL_FAILURE(write_tables(**store, lsn, failed));
     full = false;
     for (int tries = 0; tries < 300 && written == 0; ++tries)
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
