@@ -23,16 +23,17 @@ float one_minus_dot(const float* a, const float* b, size_t dim) {
 
 std::vector<Kernels> find_available() {
   std::vector<Kernels> found = {{"portable", kernels_portable::l2_squared, negative_dot<kernels_portable::dot>,
-                                 one_minus_dot<kernels_portable::dot>, kernels_portable::code_products}};
+                                 one_minus_dot<kernels_portable::dot>, kernels_portable::code_products,
+                                 kernels_portable::encoding}};
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     found.push_back({"avx2", kernels_avx2::l2_squared, negative_dot<kernels_avx2::dot>,
-                     one_minus_dot<kernels_avx2::dot>, kernels_avx2::code_products});
+                     one_minus_dot<kernels_avx2::dot>, kernels_avx2::code_products, kernels_avx2::encoding});
   }
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni")) {
     found.push_back({"avx512", kernels_avx512::l2_squared, negative_dot<kernels_avx512::dot>,
-                     one_minus_dot<kernels_avx512::dot>, kernels_avx512::code_products});
+                     one_minus_dot<kernels_avx512::dot>, kernels_avx512::code_products, kernels_avx512::encoding});
   }
 #endif
   return found;

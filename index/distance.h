@@ -36,12 +36,43 @@ struct CodeRows {
 using CodeProductsFunction = void (*)(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots,
                                       int32_t* products);
 
+// Whole numbers, at most 127 in size, with which sums of products are computed: a column has a row of codes' `dim` of them.
+// 64 columns are a tile; a tile holds, for every four of the dim, four bytes a column. What is missing to a whole tile or a
+// whole four is 0.
+struct CodeMatrix {
+  static constexpr size_t kTileColumns = 64;
+  const int8_t* tiles = nullptr;
+  size_t tile_count = 0;
+  size_t fours = 0;  // of dim
+
+  static size_t place(size_t column, size_t d, size_t fours) {
+    return ((column / kTileColumns * fours + d / 4) * kTileColumns + column % kTileColumns) * 4 + d % 4;
+  }
+};
+
+struct CodeSums {
+  uint64_t sum = 0;
+  uint64_t squares = 0;
+};
+
+// What encoding consists of. All kernels give the same results, to the bit.
+struct EncodingKernels {
+  // The nearest of the 256 values low + step * code, for each component. Returns the largest error.
+  float (*to_codes)(const float* vector, size_t dim, float low, float step, uint8_t* codes);
+  CodeSums (*code_sums)(const uint8_t* codes, size_t dim);
+  // out[d] = codes[d] - mean[d]
+  void (*less_mean)(const uint8_t* codes, const float* mean, size_t dim, float* out);
+  // products[column] = sum of matrix * codes, of 4 * fours codes.
+  void (*code_matrix_products)(const CodeMatrix& matrix, const uint8_t* codes, int32_t* products);
+};
+
 struct Kernels {
   std::string_view name;           // "avx512", "avx2" or "portable"
   DistanceFunction l2_squared;     // sum of (a-b)^2
   DistanceFunction negative_dot;   // -sum of a*b
   DistanceFunction one_minus_dot;  // 1 - sum of a*b: the cosine distance of unit vectors
   CodeProductsFunction code_products;
+  EncodingKernels encoding;
 };
 
 // The fastest kernels that this processor runs. `VSD_KERNELS=portable|avx2|avx512` in the environment asks for others

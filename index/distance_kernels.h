@@ -31,15 +31,16 @@ void for_each_row(const RowsOfAKind& rows, size_t bytes, std::span<const Slot> s
   }
 }
 
-// What the three kinds of code_products() share: product(row, query, bytes) is of one row.
+// What code_products() of all kinds do: `Product{}(row, query, bytes)` is of one row. A type, of the file that it is in: an
+// instance for a function's type would be shared with files that are compiled for other instructions.
 template <class Product>
-void each_code_product(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products,
-                       Product product) {
+void each_code_product(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products) {
   for_each_row(rows, rows.bytes, slots,
-               [&](size_t i, const uint8_t* row) { products[i] = product(row, query, rows.bytes); });
+               [&](size_t i, const uint8_t* row) { products[i] = Product{}(row, query, rows.bytes); });
 }
 
 namespace kernels_portable {
+extern const EncodingKernels encoding;
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
 void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products);
@@ -48,6 +49,7 @@ void code_products(const CodeRows& rows, const uint8_t* query, std::span<const S
 #if defined(__x86_64__)
 // REQUIRES: the processor has AVX2 and FMA.
 namespace kernels_avx2 {
+extern const EncodingKernels encoding;
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
 void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products);
@@ -55,6 +57,7 @@ void code_products(const CodeRows& rows, const uint8_t* query, std::span<const S
 
 // REQUIRES: the processor has AVX-512 F, BW and VNNI.
 namespace kernels_avx512 {
+extern const EncodingKernels encoding;
 float l2_squared(const float* a, const float* b, size_t dim);
 float dot(const float* a, const float* b, size_t dim);
 void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products);

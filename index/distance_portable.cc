@@ -1,5 +1,8 @@
 // Plain C++ kernels: what every processor runs, and what the others are tested against.
+#include <algorithm>
+
 #include "index/distance_kernels.h"
+#include "index/encode_loops.h"
 
 namespace vs::kernels_portable {
 namespace {
@@ -21,10 +24,27 @@ float sum(const float* a, const float* b, size_t dim, Term term) {
   return lanes[0];
 }
 
-int32_t product(const uint8_t* row, const uint8_t* query, size_t bytes) {
-  int32_t sum = 0;
-  for (size_t i = 0; i < bytes - CodeRows::kTail; ++i) sum += int{row[i]} * (int{query[i]} - 128);
-  return sum;
+struct RowProduct {
+  int32_t operator()(const uint8_t* row, const uint8_t* query, size_t bytes) const {
+    int32_t sum = 0;
+    for (size_t i = 0; i < bytes - CodeRows::kTail; ++i) sum += int{row[i]} * (int{query[i]} - 128);
+    return sum;
+  }
+};
+
+void matrix_products(const CodeMatrix& matrix, const uint8_t* codes, int32_t* products) {
+  constexpr size_t kColumns = CodeMatrix::kTileColumns;
+  const int8_t* next = matrix.tiles;
+  for (size_t tile = 0; tile < matrix.tile_count; ++tile) {
+    int32_t* const sums = products + tile * kColumns;
+    std::fill_n(sums, kColumns, 0);
+    for (size_t four = 0; four < matrix.fours; ++four, next += 4 * kColumns) {
+      const uint8_t* const q = codes + 4 * four;
+      for (size_t c = 0; c < kColumns; ++c) {
+        sums[c] += next[4 * c] * q[0] + next[4 * c + 1] * q[1] + next[4 * c + 2] * q[2] + next[4 * c + 3] * q[3];
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -38,7 +58,9 @@ float dot(const float* a, const float* b, size_t dim) {
 }
 
 void code_products(const CodeRows& rows, const uint8_t* query, std::span<const Slot> slots, int32_t* products) {
-  each_code_product(rows, query, slots, products, product);
+  each_code_product<RowProduct>(rows, query, slots, products);
 }
+
+const EncodingKernels encoding = {loop_to_codes, loop_code_sums, loop_less_mean, matrix_products};
 
 }  // namespace vs::kernels_portable

@@ -151,7 +151,7 @@ class Graph {
   Neighbor descend(const Rows& rows, const void* query, Neighbor from, int layer, SearchTrace* trace) const;
   template <bool kOnlyLive>
   void search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
-                    Slot skip, SearchScratch& scratch, SearchTrace* trace) const;
+                    Slot skip, SearchScratch& scratch, SearchTrace* trace, const Rows* reranked = nullptr) const;
 
   void order_by(const Rows& rows, const void* query, std::vector<Neighbor>& results) const;
 

@@ -18,7 +18,7 @@ constexpr double kShareMin = 0.94;
 constexpr float kDeviations = 4;
 constexpr int kCenter = 128;
 constexpr int kLargest = 127;
-constexpr size_t kComponentsMax = (PcaCodes::kDimMax + 64) / 2;
+constexpr size_t kColumnsMax = (PcaCodes::kDimMax + CodeRows::kTail + 63) / 64 * 64 / 2;
 
 using Matrix = Eigen::MatrixXf;
 
@@ -85,17 +85,18 @@ std::unique_ptr<PcaCodes> PcaCodes::learn(Metric metric, const Rows& codes, uint
   const auto count = static_cast<Eigen::Index>(std::min(codes.dim, 64 * lines - CodeRows::kTail));
   const Matrix axes = solver.eigenvectors().rightCols(count);  // the longest is the last
   p.matrix_scale_ = axes.cwiseAbs().maxCoeff() / kLargest;
-  p.matrix_.resize(static_cast<size_t>(count) * codes.bytes);
+  p.matrix_.fours = (codes.dim + 3) / 4;
+  p.matrix_.tile_count = lines;
+  p.tiles_.resize(lines * CodeMatrix::kTileColumns * 4 * p.matrix_.fours);
+  p.matrix_.tiles = p.tiles_.data();
   for (Eigen::Index c = 0; c < count; ++c) {
     const auto axis = axes.col(count - 1 - c);
-    uint8_t* row = &p.matrix_[static_cast<size_t>(c) * codes.bytes];
     float offset = 0;
     for (size_t d = 0; d < codes.dim; ++d) {
       const float rounded = std::round(axis(static_cast<Eigen::Index>(d)) / p.matrix_scale_);
-      row[d] = static_cast<uint8_t>(static_cast<int>(rounded) + kCenter);
-      offset += p.matrix_scale_ * rounded * (p.mean_[d] - kCenter);
+      p.tiles_[CodeMatrix::place(static_cast<size_t>(c), d, p.matrix_.fours)] = static_cast<int8_t>(rounded);
+      offset += p.matrix_scale_ * rounded * p.mean_[d];
     }
-    p.components_.push_back(Slot{static_cast<uint32_t>(c)});
     p.offsets_.push_back(offset);
   }
   const float step = kDeviations * std::sqrt(solver.eigenvalues()(solver.eigenvalues().size() - 1)) / kLargest;
@@ -123,19 +124,16 @@ void PcaCodes::encode(uint32_t first, uint32_t last) {
 }
 
 void PcaCodes::encode(const uint8_t* code, uint8_t* out) const {
-  std::array<int32_t, kComponentsMax> products;
-  codes_.of_codes({matrix_.data(), codes_.bytes, codes_.bytes}, code, components_, products.data());
-  int64_t code_sum = 0;
-  for (size_t d = 0; d < codes_.dim; ++d) code_sum += int64_t{code[d]} - kCenter;
+  std::array<int32_t, kColumnsMax> products;
+  kernels().encoding.code_matrix_products(matrix_, code, products.data());
   int64_t sum = 0;
-  for (size_t c = 0; c < components_.size(); ++c) {
-    const auto product = static_cast<float>(products[c] - kCenter * code_sum);
-    const float steps = (matrix_scale_ * product - offsets_[c]) * per_step_;
+  for (size_t c = 0; c < offsets_.size(); ++c) {
+    const float steps = (matrix_scale_ * static_cast<float>(products[c]) - offsets_[c]) * per_step_;
     const float clipped = std::min(std::max(steps, float{-kLargest}), float{kLargest});
     out[c] = static_cast<uint8_t>(static_cast<int>(clipped + (kCenter + 0.5f)));
     sum += out[c] - kCenter;
   }
-  std::fill(out + components_.size(), out + rows_.bytes, uint8_t{0});
+  std::fill(out + offsets_.size(), out + rows_.bytes, uint8_t{0});
   const CodeTerms both = terms(code, sum);
   std::memcpy(out + rows_.bytes - sizeof both, &both, sizeof both);
 }
@@ -145,25 +143,13 @@ void PcaCodes::encode(const uint8_t* code, uint8_t* out) const {
 CodeTerms PcaCodes::terms(const uint8_t* code, int64_t component_sum) const {
   const double scale = double{per_step_} * double{per_step_};
   const auto surplus = static_cast<uint64_t>(rows_.weight * kCenter * component_sum);
-  std::array<float, 16> lanes{};
-  const auto add_up = [&](auto term) {
-    size_t d = 0;
-    for (; d + lanes.size() <= codes_.dim; d += lanes.size()) {
-      for (size_t lane = 0; lane < lanes.size(); ++lane) lanes[lane] += term(d + lane);
-    }
-    for (; d < codes_.dim; ++d) lanes[0] += term(d);
-    double sum = 0;
-    for (const float lane : lanes) sum += double{lane};
-    return sum;
-  };
+  std::array<float, kDimMax> x;
+  kernels().encoding.less_mean(code, mean_.data(), codes_.dim, x.data());
   if (mean_less_zero_.empty()) {
-    const double square = add_up([&](size_t d) {
-      const float x = static_cast<float>(code[d]) - mean_[d];
-      return x * x;
-    });
+    const double square = -double{kernels().negative_dot(x.data(), x.data(), codes_.dim)};
     return {.as_row = whole(square * scale), .as_query = whole(square * scale) + surplus};
   }
-  const double along = add_up([&](size_t d) { return mean_less_zero_[d] * (static_cast<float>(code[d]) - mean_[d]); });
+  const double along = -double{kernels().negative_dot(mean_less_zero_.data(), x.data(), codes_.dim)};
   return {.as_row = whole(-along * scale), .as_query = whole(-(along + double{zero_term_}) * scale) + surplus};
 }
 

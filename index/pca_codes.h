@@ -32,7 +32,7 @@ class PcaCodes {
 
   const Rows& rows() const { return rows_; }
   uint32_t capacity() const { return rows_.slots_max; }
-  uint32_t components() const { return static_cast<uint32_t>(components_.size()); }
+  uint32_t components() const { return static_cast<uint32_t>(offsets_.size()); }
   double share() const { return share_; }  // of the variance that the components hold
 
   // Writes the rows of slots first..last-1, last <= capacity().
@@ -52,11 +52,11 @@ class PcaCodes {
   std::vector<float> mean_;            // dim
   std::vector<float> mean_less_zero_;  // dim, under Metric::kDot
   float zero_term_ = 0;
-  // component = matrix_scale_ * (row - 128)(code - 128) - offset, for a row of `matrix_`, which is shaped like the codes.
-  std::vector<uint8_t> matrix_;
+  // component = matrix_scale_ * (products of the code with a column of `matrix_`) - offset
+  std::vector<int8_t> tiles_;
+  CodeMatrix matrix_;
   float matrix_scale_ = 0;
-  std::vector<Slot> components_;  // rows of matrix_
-  std::vector<float> offsets_;
+  std::vector<float> offsets_;  // one a component
   struct alignas(64) CacheLine {
     std::array<uint8_t, 64> bytes;
   };

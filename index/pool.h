@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "index/graph.h"
@@ -21,17 +22,21 @@ class Pool {
     next_ = 0;
     late_ = false;
     taken_early_.clear();
-    entries_.clear();
+    size_ = 0;
+    if (entries_.size() <= ef) entries_.resize(ef + 1);
   }
   // Whether it is among the nearest. What cannot be, is left out without asking `counts(slot)`.
   template <class Counts>
   bool offer(Neighbor candidate, Counts counts) {
     const bool full = counted_ == ef_;
-    if (full && !(candidate < neighbor(entries_.back()))) return false;
+    if (full && !(candidate < neighbor(entries_[size_ - 1]))) return false;
     const bool counted = counts(candidate.slot);
     const size_t index = place_of(candidate);
-    entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(index),
-                    {candidate.distance, candidate.slot.value | (counted ? 0 : kUncounted)});
+    if (size_ == entries_.size()) entries_.resize(2 * size_);
+    Entry* const place = entries_.data() + index;
+    std::copy_backward(place, entries_.data() + size_, entries_.data() + size_ + 1);
+    *place = {candidate.distance, candidate.slot.value | (counted ? 0 : kUncounted)};
+    ++size_;
     if (counted && full) drop_farthest();
     if (counted && !full) ++counted_;
     if (counted_ == ef_) drop_uncounted_behind();
@@ -41,18 +46,18 @@ class Pool {
   }
   // The nearest that was not taken yet; kNoSlot if all were.
   Slot take() {
-    while (next_ < entries_.size() && (entries_[next_].word & kTaken) != 0) ++next_;
-    if (next_ == entries_.size()) return kNoSlot;
+    while (next_ < size_ && (entries_[next_].word & kTaken) != 0) ++next_;
+    if (next_ == size_) return kNoSlot;
     late_ = late_ || next_ >= limits::kEfSearchDefault;
     if (!late_) taken_early_.push_back(neighbor(entries_[next_]));
     entries_[next_].word |= kTaken;
     return neighbor(entries_[next_++]).slot;
   }
   // What take() would give now, nearly always; kNoSlot if it is not known at once.
-  Slot next() const { return next_ < entries_.size() ? neighbor(entries_[next_]).slot : kNoSlot; }
+  Slot next() const { return next_ < size_ ? neighbor(entries_[next_]).slot : kNoSlot; }
   void results(std::vector<Neighbor>& out) const {
     out.clear();
-    for (const Entry& entry : entries_) {
+    for (const Entry& entry : std::span(entries_).first(size_)) {
       if ((entry.word & kUncounted) == 0) out.push_back(neighbor(entry));
     }
   }
@@ -72,24 +77,25 @@ class Pool {
   // How many are nearer. Halves without branches, which no processor could foresee.
   size_t place_of(Neighbor candidate) const {
     const Entry* first = entries_.data();
-    for (size_t count = entries_.size(); count > 0;) {
+    for (size_t count = size_; count > 0;) {
       const size_t half = (count + 1) / 2;
       first += first[half - 1].distance < candidate.distance ? half : 0;
       count -= half;
     }
     auto place = static_cast<size_t>(first - entries_.data());
-    while (place < entries_.size() && neighbor(entries_[place]) < candidate) ++place;  // ties
+    while (place < size_ && neighbor(entries_[place]) < candidate) ++place;  // ties
     return place;
   }
   void drop_farthest() {
     drop_uncounted_behind();
-    entries_.pop_back();
+    --size_;
   }
   void drop_uncounted_behind() {
-    while ((entries_.back().word & kUncounted) != 0) entries_.pop_back();
+    while ((entries_[size_ - 1].word & kUncounted) != 0) --size_;
   }
 
-  std::vector<Entry> entries_;
+  std::vector<Entry> entries_;  // the first size_ of them
+  size_t size_ = 0;
   uint32_t ef_ = 0;
   uint32_t counted_ = 0;
   size_t next_ = 0;  // all before it were taken

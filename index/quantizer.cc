@@ -1,7 +1,6 @@
 #include "index/quantizer.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace vs {
@@ -25,46 +24,17 @@ Quantizer::Quantizer(Metric metric, CodeRange range) : metric_(metric), range_(r
 }
 
 Quantizer::Fit Quantizer::encode(std::span<const float> vector, std::span<uint8_t> code) const {
-  const float low = range_.low;
-  const float step = range_.step;
-  const float per_step = 1 / step;
-  // Independent lanes, and no call of a rounding function, so that the compiler can use vector registers.
-  std::array<float, 16> errors{};
-  const auto encode_one = [&](size_t i, float& error) {
-    const float steps = std::min(std::max((vector[i] - low) * per_step, 0.0f), float{kCodeMax});
-    // NOLINTNEXTLINE(bugprone-incorrect-roundings): exact enough below 256, and no call
-    const int rounded = static_cast<int>(steps + 0.5f);
-    const float off = std::fabs(vector[i] - (low + static_cast<float>(rounded) * step));
-    error = off > error ? off : error;
-    code[i] = static_cast<uint8_t>(rounded);
-  };
-  size_t i = 0;
-  for (; i + errors.size() <= vector.size(); i += errors.size()) {
-    for (size_t lane = 0; lane < errors.size(); ++lane) encode_one(i + lane, errors[lane]);
-  }
-  for (; i < vector.size(); ++i) encode_one(i, errors[0]);
-  const float error = *std::max_element(errors.begin(), errors.end());
+  const float error = kernels().encoding.to_codes(vector.data(), vector.size(), range_.low, range_.step, code.data());
   std::fill(code.begin() + static_cast<ptrdiff_t>(vector.size()), code.end(), uint8_t{0});
   const CodeTerms sums = terms(code.first(vector.size()));
   std::memcpy(&code[code.size() - sizeof sums], &sums, sizeof sums);
   if (error <= tolerance_) return Fit::kExact;
-  return error <= 0.51f * step + tolerance_ ? Fit::kRounded : Fit::kClipped;
+  return error <= 0.51f * range_.step + tolerance_ ? Fit::kRounded : Fit::kClipped;
 }
 
 // Of (x-q)^2: x^2 - 2x(q-128) - 256x + q^2. Of -(x-zero)(q-zero): -x(q-128) + (zero-128)x + zero*q - zero^2.
 CodeTerms Quantizer::terms(std::span<const uint8_t> codes) const {
-  uint64_t sum = 0;
-  uint64_t squares = 0;
-  for (size_t i = 0; i < codes.size();) {
-    uint32_t part = 0;
-    uint32_t part_squares = 0;
-    for (const size_t end = std::min(codes.size(), i + 1024); i < end; ++i) {
-      part += codes[i];
-      part_squares += uint32_t{codes[i]} * codes[i];
-    }
-    sum += part;
-    squares += part_squares;
-  }
+  const auto [sum, squares] = kernels().encoding.code_sums(codes.data(), codes.size());
   if (metric_ != Metric::kDot) return {.as_row = squares - 256 * sum, .as_query = squares};
   const auto zero = static_cast<uint64_t>(zero_);
   return {.as_row = (zero - 128) * sum, .as_query = zero * sum - zero * zero * codes.size()};

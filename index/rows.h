@@ -43,6 +43,14 @@ struct Rows {
   float distance(Slot a, Slot b) const { return distance(row(a), b); }
 
   void prefetch(Slot slot) const { vs::prefetch(row(slot), bytes); }
+  // What distances() of these is going to read first.
+  void prefetch_first(std::span<const Slot> slots) const {
+    for (const Slot slot : slots.first(std::min(rows_ahead(bytes), slots.size()))) prefetch(slot);
+  }
+  // Not all too soon.
+  void prefetch_far(Slot slot) const {
+    for (size_t offset = 0; offset < bytes; offset += 64) __builtin_prefetch(row(slot) + offset, 0, 2);
+  }
 
  private:
   void distances_of_codes(const void* query, std::span<const Slot> slots, float* out) const {

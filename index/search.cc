@@ -25,7 +25,8 @@ Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int 
   for (bool moved = true; moved;) {
     moved = false;
     if (trace != nullptr) ++trace->hops[static_cast<size_t>(layer)];
-    s.find_fresh(links(from.slot, layer), [&](Slot slot) { return slot.value < slot_bound && level(slot) >= layer; });
+    s.find_fresh(
+        links(from.slot, layer), [&](Slot slot) { return slot.value < slot_bound && level(slot) >= layer; }, s.fresh);
     s.for_each_fresh(rows, query, [&](Neighbor candidate) {
       if (!(candidate < from)) return;
       from = candidate;
@@ -40,7 +41,7 @@ Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int 
 // Leaves the nearest slots, nearest first, in scratch.results. `skip` is neither visited nor returned.
 template <bool kOnlyLive>
 void Graph::search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
-                         Slot skip, SearchScratch& s, SearchTrace* trace) const {
+                         Slot skip, SearchScratch& s, SearchTrace* trace, const Rows* reranked) const {
   const uint32_t slot_bound = std::min(slot_count(), rows.slots_max);
   const size_t list_bytes = geometry().links_in(layer) * sizeof(uint32_t);
   s.visited.start(slot_bound);
@@ -54,21 +55,36 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
     if (s.visited.insert(entry.slot)) s.pool.offer(entry, counts);
   }
 
-  uint64_t distances = 0;
-  uint32_t hops = 0;
-  for (Slot nearest = s.pool.take(); nearest != kNoSlot; nearest = s.pool.take()) {
-    ++hops;
+  // False when no node is left to expand.
+  const auto take = [&](std::vector<Slot>& fresh) {
+    fresh.clear();
+    const Slot nearest = s.pool.take();
+    if (nearest == kNoSlot) return false;
     // The list that comes after this one is on its way while this one's distances are computed.
     if (const Slot next = s.pool.next(); next != kNoSlot) prefetch(links(next, layer).data(), list_bytes);
     if (layer == 0) {
-      s.find_fresh(links(nearest, 0), [&](Slot slot) { return s.visited.insert(slot); });
+      s.find_fresh(
+          links(nearest, 0), [&](Slot slot) { return s.visited.insert(slot); }, fresh);
     } else {
-      s.find_fresh(links(nearest, layer), [&](Slot slot) { return on_layer(slot) && s.visited.insert(slot); });
+      const auto wanted = [&](Slot slot) { return on_layer(slot) && s.visited.insert(slot); };
+      s.find_fresh(links(nearest, layer), wanted, fresh);
     }
+    rows.prefetch_first(fresh);
+    if (reranked != nullptr) reranked->prefetch_far(nearest);
+    return true;
+  };
+  uint64_t distances = 0;
+  uint32_t hops = 0;
+  // A node is expanded while the rows of the next one's neighbours come from memory. What the first leads to comes too late to
+  // be taken before the second, which costs about one node more in a search.
+  for (bool more = take(s.fresh); more; std::swap(s.fresh, s.fresh_next)) {
+    ++hops;
+    distances += s.fresh.size();
+    more = take(s.fresh_next);
     s.for_each_fresh(rows, query, [&](Neighbor candidate) {
       if (s.pool.offer(candidate, counts)) prefetch(links(candidate.slot, layer).data(), list_bytes);
     });
-    distances += s.fresh.size();
+    if (!more) more = take(s.fresh_next);
   }
   s.pool.results(s.results);
   if (trace != nullptr) {
@@ -78,9 +94,9 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
 }
 
 template void Graph::search_layer<true>(const Rows&, const void*, std::span<const Neighbor>, uint32_t, int, Slot,
-                                        SearchScratch&, SearchTrace*) const;
+                                        SearchScratch&, SearchTrace*, const Rows*) const;
 template void Graph::search_layer<false>(const Rows&, const void*, std::span<const Neighbor>, uint32_t, int, Slot,
-                                         SearchScratch&, SearchTrace*) const;
+                                         SearchScratch&, SearchTrace*, const Rows*) const;
 
 std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace* trace, uint32_t wanted) const {
   const Entry start = entry();
@@ -110,7 +126,8 @@ std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace
   for (int layer = start.level; layer > 0; --layer) nearest = descend(short_rows, short_row, nearest, layer, trace);
   // The entry point is far, so it is expanded only when `nearest` leads nowhere.
   const std::array<Neighbor, 2> entries = {nearest, first};
-  search_layer<true>(short_rows, short_row, entries, pool, 0, kNoSlot, s, trace);
+  search_layer<true>(short_rows, short_row, entries, pool, 0, kNoSlot, s, trace,
+                     use.pca() != nullptr ? &rows : nullptr);
   std::vector<Neighbor> results = s.results;
   if (use.pca() != nullptr) {
     order_by(rows, row, results);

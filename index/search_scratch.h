@@ -47,11 +47,13 @@ struct Graph::SearchScratch {
   Pool pool;
   std::vector<Neighbor> frontier;  // of the vacuum: heap, nearest on top
   std::vector<Neighbor> results;   // of a layer, nearest first
-  std::vector<Slot> fresh;         // neighbours of the node in hand that were not seen before
+  // Neighbours of the node in hand that were not seen before, and of the one that comes next.
+  std::vector<Slot> fresh;
+  std::vector<Slot> fresh_next;
 
   // Makes `fresh` of the targets of a list's words. A word that holds no link leads beyond all bounds.
   template <class Wanted>
-  void find_fresh(std::span<const uint32_t> words, Wanted wanted) {
+  static void find_fresh(std::span<const uint32_t> words, Wanted wanted, std::vector<Slot>& fresh) {
     fresh.resize(words.size());
     size_t count = 0;
     for (const uint32_t& word : words) {

@@ -1,5 +1,6 @@
 #include "index/distance.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -58,7 +59,7 @@ TEST(Distance, PortableKernelsAgreeWithDoublePrecision) {
 TEST(Distance, KernelsOfCodesAreExact) {
   std::mt19937 random(3);
   const std::vector<Slot> slots = {Slot{4}, Slot{0}, Slot{3}, Slot{3}};
-  for (const size_t bytes : {64u, 128u, 192u, 256u, 832u, 65'600u}) {
+  for (const size_t bytes : {64u, 128u, 192u, 256u, 832u, 1024u, 1088u, 65'600u}) {
     const size_t stride = bytes + 64;
     std::vector<uint8_t> rows(5 * stride);
     std::vector<uint8_t> query(bytes);
@@ -75,6 +76,78 @@ TEST(Distance, KernelsOfCodesAreExact) {
             expected += rows[slots[s].value * stride + i] * (query[i] - 128);
           EXPECT_EQ(products[s], expected) << kernel.name << " " << bytes;
         }
+      }
+    }
+  }
+}
+
+// Codes lie in files, which other processors read, too.
+TEST(Distance, EncodingIsTheSameToTheBitInAllKernels) {
+  std::mt19937 random(4);
+  const EncodingKernels& portable = available_kernels().front().encoding;
+  for (const size_t dim : {1u, 4u, 15u, 48u, 127u, 784u, 1025u, 1536u}) {
+    const auto vector = test::random_vector(random, static_cast<uint32_t>(dim));
+    const auto mean = test::random_vector(random, static_cast<uint32_t>(dim));
+    const float low = -1.7f;
+    const float step = 0.0123f;  // some lie outside
+    std::vector<uint8_t> expected(dim);
+    double error = 0;
+    for (size_t i = 0; i < dim; ++i) {
+      const double steps = (double{vector[i]} - double{low}) / double{step};
+      expected[i] = static_cast<uint8_t>(std::clamp(std::floor(steps + 0.5), 0.0, 255.0));
+      error = std::max(error, std::fabs(double{vector[i]} - (double{low} + expected[i] * double{step})));
+    }
+    uint64_t sum = 0;
+    uint64_t squares = 0;
+    for (const uint8_t code : expected) {
+      sum += code;
+      squares += uint64_t{code} * code;
+    }
+    float first_error = 0;
+    std::vector<float> first_less(dim);
+    for (const Kernels& kernel : available_kernels()) {
+      SCOPED_TRACE(std::string(kernel.name) + " " + std::to_string(dim));
+      std::vector<uint8_t> codes(dim);
+      const float largest = kernel.encoding.to_codes(vector.data(), dim, low, step, codes.data());
+      EXPECT_NEAR(largest, error, 1e-6 * (1 + error));
+      EXPECT_EQ(codes, expected);
+      const CodeSums sums = kernel.encoding.code_sums(codes.data(), dim);
+      EXPECT_EQ(sums.sum, sum);
+      EXPECT_EQ(sums.squares, squares);
+      std::vector<float> less(dim);
+      kernel.encoding.less_mean(codes.data(), mean.data(), dim, less.data());
+      if (&kernel.encoding == &portable) {
+        first_error = largest;
+        first_less = less;
+      }
+      EXPECT_EQ(largest, first_error);
+      EXPECT_EQ(less, first_less);
+    }
+  }
+}
+
+TEST(Distance, ProductsOfACodeMatrixAreExact) {
+  std::mt19937 random(5);
+  constexpr size_t kColumns = CodeMatrix::kTileColumns;
+  for (const size_t dim : {1u, 5u, 64u, 784u}) {
+    for (const size_t tiles : {1u, 3u}) {
+      CodeMatrix matrix{.tiles = nullptr, .tile_count = tiles, .fours = (dim + 3) / 4};
+      std::vector<int8_t> memory(tiles * kColumns * 4 * matrix.fours);
+      matrix.tiles = memory.data();
+      std::vector<uint8_t> codes(4 * matrix.fours, 255);  // what has no factor does not count
+      std::vector<int32_t> expected(tiles * kColumns);
+      for (size_t d = 0; d < dim; ++d) {
+        codes[d] = static_cast<uint8_t>(random() % 256);
+        for (size_t column = 0; column < expected.size(); ++column) {
+          const int factor = column == 0 ? -127 : static_cast<int>(random() % 255) - 127;
+          memory[CodeMatrix::place(column, d, matrix.fours)] = static_cast<int8_t>(factor);
+          expected[column] += factor * codes[d];
+        }
+      }
+      for (const Kernels& kernel : available_kernels()) {
+        std::vector<int32_t> products(expected.size());
+        kernel.encoding.code_matrix_products(matrix, codes.data(), products.data());
+        EXPECT_EQ(products, expected) << kernel.name << " " << dim << " " << tiles;
       }
     }
   }
