@@ -17,8 +17,9 @@ inline void prefetch(const void* memory, size_t bytes) {
   }
 }
 
-// How many rows are asked for before they are needed: as many bytes as a core can wait for at a time.
-inline size_t rows_ahead(size_t bytes) { return std::clamp<size_t>(4096 / bytes, 2, 16); }
+// How many rows are asked for before they are needed: as many bytes as a core can wait for at a time, and of short rows all of
+// a list's.
+inline size_t rows_ahead(size_t bytes) { return bytes <= 256 ? 64 : std::clamp<size_t>(4096 / bytes, 2, 16); }
 
 // visit(i, row) for the row of each of the slots, `bytes` long, whose memory was asked for before.
 template <class RowsOfAKind, class Visit>

@@ -74,12 +74,13 @@ class Pool {
     uint32_t word;
   };
   static Neighbor neighbor(const Entry& e) { return {e.distance, Slot{e.word & ~(kTaken | kUncounted)}}; }
-  // How many are nearer. Halves without branches, which no processor could foresee.
+  // How many are nearer. Halves without branches, which no processor could foresee: with a mask, since compilers make a branch
+  // of a choice.
   size_t place_of(Neighbor candidate) const {
     const Entry* first = entries_.data();
     for (size_t count = size_; count > 0;) {
       const size_t half = (count + 1) / 2;
-      first += first[half - 1].distance < candidate.distance ? half : 0;
+      first += half & (size_t{0} - static_cast<size_t>(first[half - 1].distance < candidate.distance));
       count -= half;
     }
     auto place = static_cast<size_t>(first - entries_.data());

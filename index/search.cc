@@ -42,7 +42,11 @@ Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int 
 template <bool kOnlyLive>
 void Graph::search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
                          Slot skip, SearchScratch& s, SearchTrace* trace, const Rows* reranked) const {
-  const uint32_t slot_bound = std::min(slot_count(), rows.slots_max);
+  // In this order: what is counted are slots that exist.
+  const uint64_t live_slots = live_count();
+  const uint32_t slots = slot_count();
+  const bool all_live = live_slots == slots;
+  const uint32_t slot_bound = std::min(slots, rows.slots_max);
   const size_t list_bytes = geometry().links_in(layer) * sizeof(uint32_t);
   s.visited.start(slot_bound);
   s.pool.start(ef);
@@ -50,7 +54,7 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
 
   // Else a damaged word leads there; the slot's row there would be another node's.
   const auto on_layer = [&](Slot slot) { return slot.value < slot_bound && level(slot) >= layer; };
-  const auto counts = [this](Slot slot) { return !kOnlyLive || live(slot); };
+  const auto counts = [this, all_live](Slot slot) { return !kOnlyLive || all_live || live(slot); };
   for (const Neighbor& entry : entries) {
     if (s.visited.insert(entry.slot)) s.pool.offer(entry, counts);
   }
@@ -60,17 +64,16 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
     fresh.clear();
     const Slot nearest = s.pool.take();
     if (nearest == kNoSlot) return false;
+    if (reranked != nullptr) reranked->prefetch_far(nearest);
     // The list that comes after this one is on its way while this one's distances are computed.
     if (const Slot next = s.pool.next(); next != kNoSlot) prefetch(links(next, layer).data(), list_bytes);
     if (layer == 0) {
-      s.find_fresh(
-          links(nearest, 0), [&](Slot slot) { return s.visited.insert(slot); }, fresh);
+      s.find_fresh(links(nearest, 0), VisitedSet::Inserter(s.visited), fresh);
     } else {
       const auto wanted = [&](Slot slot) { return on_layer(slot) && s.visited.insert(slot); };
       s.find_fresh(links(nearest, layer), wanted, fresh);
     }
     rows.prefetch_first(fresh);
-    if (reranked != nullptr) reranked->prefetch_far(nearest);
     return true;
   };
   uint64_t distances = 0;
