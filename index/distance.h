@@ -45,7 +45,7 @@ struct CodeMatrix {
   size_t tile_count = 0;
   size_t fours = 0;  // of dim
 
-  static size_t place(size_t column, size_t d, size_t fours) {
+  size_t place(size_t column, size_t d) const {
     return ((column / kTileColumns * fours + d / 4) * kTileColumns + column % kTileColumns) * 4 + d % 4;
   }
 };

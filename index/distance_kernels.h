@@ -10,10 +10,11 @@
 
 namespace vs {
 
-// `bytes` of memory are going to be read soon.
+// `bytes` of memory are going to be read soon: 3; or before long, so that a farther cache is near enough: 2.
+template <int kLocality = 3>
 inline void prefetch(const void* memory, size_t bytes) {
   for (size_t offset = 0; offset < bytes; offset += 64) {
-    __builtin_prefetch(static_cast<const std::byte*>(memory) + offset, 0, 3);
+    __builtin_prefetch(static_cast<const std::byte*>(memory) + offset, 0, kLocality);
   }
 }
 

@@ -80,9 +80,8 @@ class Graph {
   const Geometry& geometry() const { return config_.geometry; }
   uint32_t slot_count() const { return slot_count_.load(std::memory_order_acquire); }  // pairs with extend()
   uint64_t upper_rows() const { return upper_rows_; }
-  uint64_t live_count() const {
-    return live_count_.load(std::memory_order_acquire);
-  }  // before a slot_count() that follows
+  // Read before a slot_count() that follows it.
+  uint64_t live_count() const { return live_count_.load(std::memory_order_acquire); }
   // Those that are neither live nor dead are about to be linked.
   uint64_t dead_count() const { return dead_count_.load(std::memory_order_relaxed); }
   Entry entry() const;

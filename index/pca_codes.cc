@@ -94,7 +94,7 @@ std::unique_ptr<PcaCodes> PcaCodes::learn(Metric metric, const Rows& codes, uint
     float offset = 0;
     for (size_t d = 0; d < codes.dim; ++d) {
       const float rounded = std::round(axis(static_cast<Eigen::Index>(d)) / p.matrix_scale_);
-      p.tiles_[CodeMatrix::place(static_cast<size_t>(c), d, p.matrix_.fours)] = static_cast<int8_t>(rounded);
+      p.tiles_[p.matrix_.place(static_cast<size_t>(c), d)] = static_cast<int8_t>(rounded);
       offset += p.matrix_scale_ * rounded * p.mean_[d];
     }
     p.offsets_.push_back(offset);

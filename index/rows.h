@@ -47,10 +47,8 @@ struct Rows {
   void prefetch_first(std::span<const Slot> slots) const {
     for (const Slot slot : slots.first(std::min(rows_ahead(bytes), slots.size()))) prefetch(slot);
   }
-  // Not all too soon.
-  void prefetch_far(Slot slot) const {
-    for (size_t offset = 0; offset < bytes; offset += 64) __builtin_prefetch(row(slot) + offset, 0, 2);
-  }
+  // What is going to be read, but not next.
+  void prefetch_far(Slot slot) const { vs::prefetch<2>(row(slot), bytes); }
 
  private:
   void distances_of_codes(const void* query, std::span<const Slot> slots, float* out) const {

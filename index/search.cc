@@ -42,7 +42,7 @@ Neighbor Graph::descend(const Rows& rows, const void* query, Neighbor from, int 
 template <bool kOnlyLive>
 void Graph::search_layer(const Rows& rows, const void* query, std::span<const Neighbor> entries, uint32_t ef, int layer,
                          Slot skip, SearchScratch& s, SearchTrace* trace, const Rows* reranked) const {
-  // In this order: what is counted are slots that exist.
+  // Counted first: so no slot that comes meanwhile stands in for a dead one.
   const uint64_t live_slots = live_count();
   const uint32_t slots = slot_count();
   const bool all_live = live_slots == slots;
@@ -68,7 +68,8 @@ void Graph::search_layer(const Rows& rows, const void* query, std::span<const Ne
     // The list that comes after this one is on its way while this one's distances are computed.
     if (const Slot next = s.pool.next(); next != kNoSlot) prefetch(links(next, layer).data(), list_bytes);
     if (layer == 0) {
-      s.find_fresh(links(nearest, 0), VisitedSet::Inserter(s.visited), fresh);
+      s.find_fresh(
+          links(nearest, 0), [&](Slot slot) { return s.visited.insert(slot); }, fresh);
     } else {
       const auto wanted = [&](Slot slot) { return on_layer(slot) && s.visited.insert(slot); };
       s.find_fresh(links(nearest, layer), wanted, fresh);

@@ -24,24 +24,12 @@ class VisitedSet {
     }
     stamps_[slot_bound] = epoch_;
   }
-  // True when `slot` was not in the set. A slot beyond the bound of start() counts as being in it.
-  bool insert(Slot slot) { return Inserter(*this)(slot); }
-
-  // The same for many, from registers. No branch: about half of what a search comes upon was seen before, in no order that a
-  // processor could guess.
-  class Inserter {
-   public:
-    explicit Inserter(VisitedSet& set) : stamps_(set.stamps_.data()), bound_(set.slot_bound_), epoch_(set.epoch_) {}
-    bool operator()(Slot slot) const {
-      uint16_t& stamp = stamps_[std::min(slot.value, bound_)];
-      return std::exchange(stamp, epoch_) != epoch_;
-    }
-
-   private:
-    uint16_t* stamps_;
-    uint32_t bound_;
-    uint16_t epoch_;
-  };
+  // True when `slot` was not in the set. A slot beyond the bound of start() counts as being in it. No branch: about half of
+  // what a search comes upon was seen before, in no order that a processor could guess.
+  bool insert(Slot slot) {
+    uint16_t& stamp = stamps_[std::min(slot.value, slot_bound_)];
+    return std::exchange(stamp, epoch_) != epoch_;
+  }
 
  private:
   uint32_t slot_bound_ = 0;
@@ -67,13 +55,10 @@ struct Graph::SearchScratch {
   template <class Wanted>
   static void find_fresh(std::span<const uint32_t> words, Wanted wanted, std::vector<Slot>& fresh) {
     fresh.resize(words.size());
-    // Read first: between reads of links a compiler keeps nothing in registers.
-    Slot* const slots = fresh.data();
-    for (size_t i = 0; i < words.size(); ++i) slots[i] = Slot{Graph::load_link(words[i]) - 1};
     size_t count = 0;
-    for (size_t i = 0; i < words.size(); ++i) {
-      const Slot slot = slots[i];
-      slots[count] = slot;
+    for (const uint32_t& word : words) {
+      const Slot slot{Graph::load_link(word) - 1};
+      fresh[count] = slot;
       count += wanted(slot) ? 1 : 0;
     }
     fresh.resize(count);

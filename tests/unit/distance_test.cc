@@ -140,7 +140,7 @@ TEST(Distance, ProductsOfACodeMatrixAreExact) {
         codes[d] = static_cast<uint8_t>(random() % 256);
         for (size_t column = 0; column < expected.size(); ++column) {
           const int factor = column == 0 ? -127 : static_cast<int>(random() % 255) - 127;
-          memory[CodeMatrix::place(column, d, matrix.fours)] = static_cast<int8_t>(factor);
+          memory[matrix.place(column, d)] = static_cast<int8_t>(factor);
           expected[column] += factor * codes[d];
         }
       }
