@@ -92,8 +92,11 @@ class Pca(harness.DaemonTest):
         harness.eventually(lambda: "pca_does_not_pay" in self.daemon.log_text(), LEARNED_S, "a line in the log")
         self.assertNotIn("pca", self.stats())
         self.assertIn("code_range", self.stats())
-        match = self.client.ok(f"SEARCH {self.name} {harness.f32(vectors[7])} k=1")["matches"][0]
-        self.assertEqual((match["id"], match["distance"]), ("7", 0))
+        # Such data is what a graph is worst at: with ef=256 one point in a hundred does not find itself.
+        matches = [self.client.ok(f"SEARCH {self.name} {harness.f32(vectors[i])} k=1 ef=256")["matches"][0] for i in range(100)]
+        themselves = [match["distance"] for i, match in enumerate(matches) if match["id"] == str(i)]
+        self.assertGreaterEqual(len(themselves), 90)
+        self.assertEqual(set(themselves), {0})
 
 
 if __name__ == "__main__":
