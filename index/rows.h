@@ -42,13 +42,13 @@ struct Rows {
   }
   float distance(Slot a, Slot b) const { return distance(row(a), b); }
 
-  void prefetch(Slot slot) const { vs::prefetch(row(slot), bytes); }
+  VS_PREFETCHES void prefetch(Slot slot) const { vs::prefetch(row(slot), bytes); }
   // What distances() of these is going to read first.
-  void prefetch_first(std::span<const Slot> slots) const {
+  VS_PREFETCHES void prefetch_first(std::span<const Slot> slots) const {
     for (const Slot slot : slots.first(std::min(rows_ahead(bytes), slots.size()))) prefetch(slot);
   }
   // What is going to be read, but not next.
-  void prefetch_far(Slot slot) const { vs::prefetch<2>(row(slot), bytes); }
+  VS_PREFETCHES void prefetch_far(Slot slot) const { vs::prefetch<2>(row(slot), bytes); }
 
  private:
   void distances_of_codes(const void* query, std::span<const Slot> slots, float* out) const {
