@@ -32,6 +32,7 @@ struct Config {
   uint32_t checkpoint_interval_s = 0;
   uint32_t compact_at_percent = 0;
   unsigned rebuild_threads = 0;  // 0: half of `threads`
+  bool lock_hot_files = false;
 
   std::string token;  // read from token_file; empty: no token is asked for
 };

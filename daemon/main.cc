@@ -77,6 +77,7 @@ storage::DatabaseOptions database_options(const Config& config, unsigned threads
   options.checkpoint_interval_s = config.checkpoint_interval_s;
   options.compact_at_percent = config.compact_at_percent;
   options.rebuild_threads = config.rebuild_threads;
+  options.lock_hot_files = config.lock_hot_files;
   // Not exit(): destructors would wait for threads that wait for the disk.
   options.on_fatal = [](const Status& status) {
     spdlog::critical("fatal code={} message='{}' action='exiting; start again to recover'", code_name(status.code()),

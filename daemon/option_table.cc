@@ -115,6 +115,14 @@ const OptionRule kRules[] = {
      [](Config& config, std::string_view value) {
        return apply_number<unsigned>(config.rebuild_threads, value, 0, 1024);
      }},
+    {"hot-memory", "cache|locked", "cache",
+     "What all searches read, links and codes: in the page cache, or locked in memory, for machines with less than all "
+     "data",
+     [](Config& config, std::string_view value) -> Expected {
+       if (value != "cache" && value != "locked") return "cache or locked";
+       config.lock_hot_files = value == "locked";
+       return std::nullopt;
+     }},
 };
 
 }  // namespace

@@ -119,6 +119,7 @@ Status run_stats(const Call& call, std::string& json) {
     pca.real("share", stats.pca->share);
     pca.integer("bytes", stats.pca->bytes);
   }
+  if (stats.locked_bytes != 0) reply.integer("locked_bytes", stats.locked_bytes);
   reply.key("bytes");
   JsonObject bytes(json);
   for (const auto& [file, size] : stats.bytes) bytes.integer(file, size);

@@ -90,6 +90,7 @@ struct CollectionStats {
   Lsn lsn;                                              // of the last operation that is acknowledged or about to be
   Lsn checkpoint_lsn;                                   // what a recovery would start from
   std::vector<std::pair<std::string, uint64_t>> bytes;  // size of each mapped file
+  uint64_t locked_bytes = 0;                            // of them, in memory
   std::optional<CodeState> codes;                       // what searches read; none: vectors
   std::optional<PcaState> pca;                          // of short codes, when they serve
 };

@@ -268,6 +268,7 @@ CollectionStats CollectionImpl::stats() const {
     stats.checkpoint_lsn = info_.checkpoint_lsn;
   }
   stats.bytes = generation->file_bytes();
+  stats.locked_bytes = generation->locked_bytes();
   stats.codes = graph.codes().state();
   stats.pca = graph.codes().pca_state();
   return stats;

@@ -60,6 +60,8 @@ struct DatabaseOptions {
   // A collection is due for compaction when so many percent of its slots are held by deleted and replaced points; 0: never.
   uint32_t compact_at_percent = 25;
   unsigned rebuild_threads = 0;  // that link in a rebuild; 0: half of `threads`
+  // Links and codes are locked in memory; else the system may take their pages for what was read last.
+  bool lock_hot_files = false;
   // What stands between the database and the disk; null for the real one. Tests put a disk there that fails or loses
   // power. Both outlive the database.
   FileSystem* file_system = nullptr;

@@ -59,6 +59,7 @@ class Database::Impl {
   void encode_what_is_due();
   void encode_again_if_due(CollectionImpl& collection);
   void learn_pca_if_due(CollectionImpl& collection);
+  void lock_hot_files(const CollectionImpl& collection);
   bool checkpoint_due(CollectionImpl& collection, Clock::time_point now);
   void ask_for_compactions();
   Result<std::shared_ptr<CollectionImpl>> find_open(std::string_view name) const;
@@ -91,6 +92,8 @@ class Database::Impl {
     Clock::time_point when;
   };
   std::map<CollectionNumber, Asked> asked_;  // of maintain(): for compactions
+  // Of the encoder's thread: generations whose files could not be locked, which was said once.
+  std::map<CollectionNumber, uint64_t> not_locked_;
   std::mutex close_mutex_;
   bool opened_ = false;  // else there is nothing to close: the last run's end stays as unclean as it was
   bool closed_ = false;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -36,6 +37,13 @@ class PosixRegion final : public MappedRegion {
   Status sync(uint64_t bytes) override {
     if (region_.flush(0, bytes, false)) return {};
     return error(errno, "msync", path_);
+  }
+  Status lock(uint64_t offset, uint64_t bytes) override {
+    if (::mlock(data() + offset, bytes) == 0) return {};
+    const int number = errno;
+    const Status status = error(number, "mlock", path_);
+    if (number != ENOMEM && number != EPERM && number != EAGAIN) return status;
+    return {Code::kLimit, status.message() + "; raise LimitMEMLOCK of the service, or `ulimit -l` (RLIMIT_MEMLOCK)"};
   }
 
  private:

@@ -20,6 +20,9 @@ class MappedRegion {
   virtual std::byte* data() const = 0;
   // Writes bytes 0..bytes-1 to the file and waits for the disk (msync). Errors: kIoError.
   virtual Status sync(uint64_t bytes) = 0;
+  // Reads these bytes into memory, where they stay as long as this lives (mlock). Errors: kLimit (more than the process may
+  // lock), kIoError.
+  virtual Status lock(uint64_t offset, uint64_t bytes) = 0;
 };
 
 class File {

@@ -342,6 +342,22 @@ Status Generation::sync() {
   return {};
 }
 
+Status Generation::lock_hot_files() {
+  const auto lock = [this](MappedFile& file, std::atomic<uint64_t>& locked) -> Status {
+    uint64_t capacity = 0;
+    {
+      std::lock_guard<std::mutex> growth_lock(growth_mutex_);
+      capacity = file.capacity();
+    }
+    if (capacity == locked) return {};
+    VS_RETURN_IF_ERROR(file.lock(locked, capacity));
+    locked = capacity;
+    return {};
+  };
+  VS_RETURN_IF_ERROR(lock(files_.links0, locked_links0_));
+  return files_.codes ? lock(*files_.codes, locked_codes_) : Status{};
+}
+
 Status Generation::verify_files() const {
   std::lock_guard<std::mutex> lock(growth_mutex_);
   const auto layout = layouts(graph_->geometry(), files_.codes.has_value());

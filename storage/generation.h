@@ -105,6 +105,10 @@ class Generation {
   Status verify_files() const;
   // Brings everything to the disk. Errors: kIoError.
   Status sync();
+  // Locks in memory what all searches go by and is not locked yet: the links of layer 0, and codes. Reads them from the disk.
+  // REQUIRES: one thread calls it. Errors: kLimit (more than the process may lock), kIoError.
+  Status lock_hot_files();
+  uint64_t locked_bytes() const { return locked_links0_ + locked_codes_; }
   std::vector<std::pair<std::string, uint64_t>> file_bytes() const;
 
  private:
@@ -141,6 +145,9 @@ class Generation {
   Replacements replacements_;
   // Of appended slots; like the files' capacities, the writer's.
   uint64_t id_bytes_ = 0;
+  // From the beginning of the elements.
+  std::atomic<uint64_t> locked_links0_{0};
+  std::atomic<uint64_t> locked_codes_{0};
 };
 
 }  // namespace vs::storage

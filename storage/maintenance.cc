@@ -99,6 +99,21 @@ void Database::Impl::learn_pca_if_due(CollectionImpl& collection) {
   }
 }
 
+// What grew since the last time, too. Not tried again where it failed: the limit stays as long as the process.
+void Database::Impl::lock_hot_files(const CollectionImpl& collection) {
+  const std::shared_ptr<Generation> generation = collection.generation();
+  const uint64_t number = generation->identity().number;
+  if (const auto failed = not_locked_.find(collection.number());
+      failed != not_locked_.end() && failed->second == number) {
+    return;
+  }
+  const Status locked = generation->lock_hot_files();
+  if (locked.ok()) return;
+  not_locked_[collection.number()] = number;
+  spdlog::warn("not_locked collection={} locked_bytes={} message='{}'", collection.name(), generation->locked_bytes(),
+               locked.message());
+}
+
 // A thread of its own: nothing that has to be done every second waits for a decomposition.
 void Database::Impl::encode_what_is_due() {
   std::unique_lock<std::mutex> lock(maintenance_mutex_);
@@ -108,6 +123,7 @@ void Database::Impl::encode_what_is_due() {
       if (!queue_->failure().ok() || collection->dropped()) continue;
       encode_again_if_due(*collection);
       learn_pca_if_due(*collection);
+      if (options_.lock_hot_files) lock_hot_files(*collection);
     }
     lock.lock();
   }

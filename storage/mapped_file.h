@@ -65,6 +65,9 @@ class MappedFile {
   // Brings the first `bytes` of elements to the disk. May run beside ensure(), with a capacity() that was read before.
   // Errors: kIoError, kCorrupt (another program cut the file).
   Status sync(uint64_t bytes);
+  // Keeps bytes first..last-1 of elements in memory. May run beside ensure(), with a capacity() that was read before. Errors:
+  // kLimit (more than the process may lock), kIoError.
+  Status lock(uint64_t first, uint64_t last) { return region_->lock(kHeaderBytes + first, last - first); }
 
  private:
   // kCorrupt if the file is shorter than `bytes` of elements need.

@@ -39,6 +39,7 @@ constexpr uint32_t kM = 16;
 constexpr uint32_t kEfConstruction = 200;
 constexpr uint32_t kK = 10;
 constexpr uint32_t kEfs[] = {10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384};
+constexpr uint32_t kEfOfThreads = 32;
 constexpr double kRecalls[] = {0.95, 0.99, 0.999};
 constexpr float kNoise = 0.01f;
 
@@ -129,6 +130,7 @@ struct Figures {
   std::vector<double> build_s;
   std::vector<double> qps[std::size(kEfs)];
   double recall[std::size(kEfs)] = {};
+  std::vector<double> two_threads;  // queries a second as multiples of one thread's
 
   // Queries per second at that recall, on a line between those of the two nearest ef; 0 if none reaches it.
   double qps_at(double wanted) const {
@@ -157,6 +159,16 @@ void measure(const Data& data, const SearchIds& search, Figures& figures) {
     figures.qps[e].push_back(static_cast<double>(data.queries) / s);
     figures.recall[e] = static_cast<double>(hits) / static_cast<double>(data.queries * kK);
   }
+  const auto with_threads = [&](unsigned threads) {
+    return seconds([&] {
+      parallel(0, data.queries, threads, [&](size_t q) {
+        std::vector<int64_t> found;
+        search(&data.query[q * data.dim], kEfOfThreads, found);
+      });
+    });
+  };
+  const double one = with_threads(1);
+  figures.two_threads.push_back(one / with_threads(2));
 }
 
 void run_ours(const Data& data, unsigned threads, bool with_codes, bool pca, Figures& figures) {
@@ -225,11 +237,11 @@ void run_faiss(const Data& data, unsigned threads, Figures& figures) {
   omp_set_num_threads(static_cast<int>(threads));
   figures.build_s.push_back(seconds([&] { peer.add(static_cast<int64_t>(data.points), data.base.data()); }));
   omp_set_num_threads(1);
-  std::vector<float> distances(kK);
   measure(
       data,
       [&](const float* query, uint32_t ef, std::vector<int64_t>& ids) {
         peer.hnsw.efSearch = static_cast<int>(ef);
+        thread_local std::vector<float> distances(kK);
         ids.resize(kK);
         peer.search(1, query, kK, distances.data(), ids.data());
       },
@@ -263,6 +275,8 @@ void print(const std::vector<Figures>& all) {
     line(
         what, 0, [recall](const Figures& f) { return f.qps_at(recall); }, times);
   }
+  line(
+      "2 threads / 1", 2, [](const Figures& f) { return median(f.two_threads); }, nullptr);
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ class Region final : public MappedRegion {
     disk_.synced(path_, bytes);
     return {};
   }
+  Status lock(uint64_t offset, uint64_t bytes) override { return real_->lock(offset, bytes); }
 
  private:
   Disk& disk_;

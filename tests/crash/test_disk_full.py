@@ -23,7 +23,6 @@ from small_disk import MIB, Ballast, Disk, Oracle, vector_bytes, vector_text
 
 INSIDE = "VS_DISK_FULL_INSIDE"
 SEED = int(os.environ.get("VS_DISK_FULL_SEED", str(random.SystemRandom().getrandbits(32))))
-SANITIZED = "VS_TEST_PAIRS" in os.environ  # set for builds with a sanitizer, which are slow
 exits = []  # of daemons that ended because the log could not be written
 
 
@@ -184,7 +183,7 @@ class FullDisk:
     def filled_by_another_program(self, disk, daemon, size):
         oracle = Oracle("c", 128)
         oracle.create(daemon.connect())
-        for _ in range(2 if SANITIZED else 5):
+        for _ in range(2 if harness.SANITIZED else 5):
             writers = [Writer(n, daemon, oracle, self.random.getrandbits(64), size) for n in range(2)]
             time.sleep(self.random.uniform(0.1, 1))
             ballast = Ballast(disk)
@@ -223,7 +222,7 @@ class FullDisk:
         oracle = Oracle("c", 128)
         oracle.create(daemon.connect())
         started = refused = 0
-        for _ in range(2 if SANITIZED else 4):
+        for _ in range(2 if harness.SANITIZED else 4):
             writers = [Writer(n, daemon, oracle, self.random.getrandbits(64), size) for n in range(2)]
             time.sleep(self.random.uniform(0.1, 1))
             ballast = Ballast(disk)
@@ -260,7 +259,7 @@ class FullDisk:
         client = daemon.connect()
         kept = Oracle("kept", 128)
         kept.create(client)
-        for round in range(2 if SANITIZED else 6):
+        for round in range(2 if harness.SANITIZED else 6):
             dropped = Oracle(f"dropped{round}", 256)
             dropped.create(client)
             fill(client, dropped, "d", limit=3000)
@@ -301,7 +300,7 @@ class FullDisk:
 
 class Tmpfs(FullDisk, unittest.TestCase):
     kind = "tmpfs"
-    sizes = (48,) if SANITIZED else (48, 128, 400)
+    sizes = (48,) if harness.SANITIZED else (48, 128, 400)
 
 
 class Ext4(FullDisk, unittest.TestCase):

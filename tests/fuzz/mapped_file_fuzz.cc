@@ -82,6 +82,7 @@ class MemoryRegion final : public MappedRegion {
     disk_.synced = bytes;
     return disk_.status(kSync);
   }
+  Status lock(uint64_t, uint64_t) override { return {}; }
 
  private:
   Disk& disk_;

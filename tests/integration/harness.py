@@ -29,6 +29,10 @@ TIMEOUT_S = float(os.environ.get("VS_TEST_TIMEOUT_S", "120"))
 READY = re.compile(r"ready listen=(?P<host>\S+):(?P<port>\d+)")
 
 
+# Set for builds with a sanitizer, which are slow.
+SANITIZED = "VS_TEST_PAIRS" in os.environ
+
+
 def program(variable, name):
     path = os.environ.get(variable)
     if path:
@@ -189,7 +193,8 @@ class Daemon:
     sanitizer writes). `arguments` are further options of vsd.
     """
 
-    def __init__(self, *arguments, directory=None, environment=None):
+    def __init__(self, *arguments, directory=None, environment=None, executable=None):
+        self.executable = executable or program("VSD", "vsd")
         self._owned = None
         if directory is None:
             self._owned = tempfile.mkdtemp(prefix="vsd-test-")
@@ -212,7 +217,7 @@ class Daemon:
 
     def start(self):
         """REQUIRES: it does not run. Returns the seconds until it was ready."""
-        command = [program("VSD", "vsd"), "--data-dir", self.directory, "--listen", "127.0.0.1:0", "--socket",
+        command = [self.executable, "--data-dir", self.directory, "--listen", "127.0.0.1:0", "--socket",
                    self.socket_path, *self.arguments]
         begin = time.monotonic()
         self.log = []
