@@ -88,7 +88,8 @@ void Database::Impl::learn_pca_if_due(CollectionImpl& collection) {
   Codes& codes = generation->graph().codes();
   if (!codes.pca_due()) return;
   const auto begin = Clock::now();
-  codes.learn_pca([&](Slot slot) { return generation->graph().live(slot); });
+  // What waits to be linked counts, too: an import may be far ahead of its links.
+  codes.learn_pca([&](Slot slot) { return !generation->graph().dead(slot); });
   const std::optional<PcaState> state = codes.pca_state();
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   if (state) {
