@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -22,43 +24,47 @@ class Pool {
     next_ = 0;
     late_ = false;
     taken_early_.clear();
+    std::fill_n(distances_.begin(), size_, kNone);
     size_ = 0;
-    if (entries_.size() <= ef) entries_.resize(ef + 1);
+    if (words_.size() <= ef) make_room(ef + 1);
   }
-  // Whether it is among the nearest. What cannot be, is left out without asking `counts(slot)`.
+  // What is farther has no place among the nearest.
+  float bound() const { return counted_ == ef_ ? distances_[size_ - 1] : kNone; }
+  // Whether it is the next to take. What cannot be among the nearest is left out without asking `counts(slot)`.
   template <class Counts>
   bool offer(Neighbor candidate, Counts counts) {
     const bool full = counted_ == ef_;
-    if (full && !(candidate < neighbor(entries_[size_ - 1]))) return false;
+    if (full && !(candidate < neighbor(size_ - 1))) return false;
     const bool counted = counts(candidate.slot);
-    const size_t index = place_of(candidate);
-    if (size_ == entries_.size()) entries_.resize(2 * size_);
-    Entry* const place = entries_.data() + index;
-    std::copy_backward(place, entries_.data() + size_, entries_.data() + size_ + 1);
-    *place = {candidate.distance, candidate.slot.value | (counted ? 0 : kUncounted)};
+    const size_t place = place_of(candidate);
+    if (size_ == words_.size()) make_room(2 * size_);
+    std::memmove(&distances_[place + 1], &distances_[place], (size_ - place) * sizeof(float));
+    std::memmove(&words_[place + 1], &words_[place], (size_ - place) * sizeof(uint32_t));
+    distances_[place] = candidate.distance;
+    words_[place] = candidate.slot.value | (counted ? 0 : kUncounted);
     ++size_;
     if (counted && full) drop_farthest();
     if (counted && !full) ++counted_;
     if (counted_ == ef_) drop_uncounted_behind();
-    const bool next = index <= next_;
-    next_ = std::min(next_, index);
+    const bool next = place <= next_;
+    next_ = std::min(next_, place);
     return next;
   }
   // The nearest that was not taken yet; kNoSlot if all were.
   Slot take() {
-    while (next_ < size_ && (entries_[next_].word & kTaken) != 0) ++next_;
+    while (next_ < size_ && (words_[next_] & kTaken) != 0) ++next_;
     if (next_ == size_) return kNoSlot;
     late_ = late_ || next_ >= limits::kEfSearchDefault;
-    if (!late_) taken_early_.push_back(neighbor(entries_[next_]));
-    entries_[next_].word |= kTaken;
-    return neighbor(entries_[next_++]).slot;
+    if (!late_) taken_early_.push_back(neighbor(next_));
+    words_[next_] |= kTaken;
+    return slot(next_++);
   }
   // What take() would give now, nearly always; kNoSlot if it is not known at once.
-  Slot next() const { return next_ < size_ ? neighbor(entries_[next_]).slot : kNoSlot; }
+  Slot next() const { return next_ < size_ ? slot(next_) : kNoSlot; }
   void results(std::vector<Neighbor>& out) const {
     out.clear();
-    for (const Entry& entry : std::span(entries_).first(size_)) {
-      if ((entry.word & kUncounted) == 0) out.push_back(neighbor(entry));
+    for (size_t i = 0; i < size_; ++i) {
+      if ((words_[i] & kUncounted) == 0) out.push_back(neighbor(i));
     }
   }
   // Those that a search with the default ef would have taken, too: with a smaller ef a search ends sooner, and until then
@@ -69,33 +75,44 @@ class Pool {
   // A slot has 28 bits (geometry.h).
   static constexpr uint32_t kTaken = 1u << 31;
   static constexpr uint32_t kUncounted = 1u << 30;
-  struct Entry {
-    float distance;
-    uint32_t word;
-  };
-  static Neighbor neighbor(const Entry& e) { return {e.distance, Slot{e.word & ~(kTaken | kUncounted)}}; }
-  // How many are nearer. Halves without branches, which no processor could foresee: with a mask, since compilers make a branch
-  // of a choice.
+  static constexpr float kNone = std::numeric_limits<float>::infinity();
+  static constexpr size_t kBlock = 16;
+
+  Slot slot(size_t i) const { return Slot{words_[i] & ~(kTaken | kUncounted)}; }
+  Neighbor neighbor(size_t i) const { return {distances_[i], slot(i)}; }
+  void make_room(size_t count) {
+    words_.resize(count);
+    distances_.resize(count + kBlock, kNone);
+  }
+  // How many are nearer. Halving waits for each comparison before the next, and a branch that no processor could foresee costs as
+  // much; so it only finds the last few blocks, in which all are compared at once.
   size_t place_of(Neighbor candidate) const {
-    const Entry* first = entries_.data();
-    for (size_t count = size_; count > 0;) {
-      const size_t half = (count + 1) / 2;
-      first += half & (size_t{0} - static_cast<size_t>(first[half - 1].distance < candidate.distance));
+    size_t first = 0;
+    for (size_t count = size_; count > 4 * kBlock;) {
+      const size_t half = count / 2;
+      first += distances_[first + half - 1] < candidate.distance ? half : 0;
       count -= half;
     }
-    auto place = static_cast<size_t>(first - entries_.data());
-    while (place < size_ && neighbor(entries_[place]) < candidate) ++place;  // ties
+    const float* const from = &distances_[first];
+    const size_t last = (std::min(size_ - first, 4 * kBlock) + kBlock - 1) / kBlock * kBlock;
+    uint32_t nearer = 0;
+    for (size_t i = 0; i < last; ++i) nearer += from[i] < candidate.distance ? 1 : 0;
+    size_t place = first + nearer;
+    while (place < size_ && neighbor(place) < candidate) ++place;  // ties
     return place;
   }
   void drop_farthest() {
     drop_uncounted_behind();
-    --size_;
+    drop();
   }
   void drop_uncounted_behind() {
-    while ((entries_[size_ - 1].word & kUncounted) != 0) --size_;
+    while ((words_[size_ - 1] & kUncounted) != 0) drop();
   }
+  void drop() { distances_[--size_] = kNone; }
 
-  std::vector<Entry> entries_;  // the first size_ of them
+  // The first size_ of both; further distances are kNone, so that whole blocks can be compared.
+  std::vector<float> distances_;
+  std::vector<uint32_t> words_;
   size_t size_ = 0;
   uint32_t ef_ = 0;
   uint32_t counted_ = 0;
