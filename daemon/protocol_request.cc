@@ -1,7 +1,6 @@
 // Splitting a request line into words. Nothing is decoded here: values are views into the line, and only their ends are
 // looked for, so that a vector of 784 numbers is passed over once and read once.
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 #include "daemon/protocol.h"
@@ -53,43 +52,38 @@ size_t string_end(std::string_view line, size_t begin) {
   return std::string_view::npos;
 }
 
-// One past the word that begins at `begin`. In blocks that the compiler makes vector code of, since a vector is thousands of
-// characters; a search for ' ' alone and then one for '\t' would pass over a line of many words once for each.
-size_t word_end(std::string_view line, size_t begin) {
+// Where the first character from `begin` on is for which `ends`, else the line's size. In blocks that the compiler makes
+// vector code of, since a vector is thousands of characters.
+template <class Ends>
+size_t find_end(std::string_view line, size_t begin, Ends ends) {
   constexpr size_t kBlock = 64;
   size_t end = begin;
   for (; line.size() - end >= kBlock; end += kBlock) {
-    unsigned spaces = 0;
-    for (size_t i = 0; i < kBlock; ++i) spaces |= static_cast<unsigned>(is_space(line[end + i]));
-    if (spaces != 0) break;
+    unsigned found = 0;
+    for (size_t i = 0; i < kBlock; ++i) found |= static_cast<unsigned>(ends(line[end + i]));
+    if (found != 0) break;
   }
-  while (end < line.size() && !is_space(line[end])) ++end;
+  while (end < line.size() && !ends(line[end])) ++end;
   return end;
 }
-
-constexpr std::array<bool, 256> make_structural() {
-  std::array<bool, 256> table{};
-  for (const char c : {'"', '[', ']', '{', '}'}) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}
-constexpr std::array<bool, 256> kStructural = make_structural();
 
 // One past the bracket that ends the array or object at `begin`; npos if it does not end. The two kinds of brackets are
 // counted together: a mix-up is found by whoever reads the value.
 size_t bracket_end(std::string_view line, size_t begin) {
+  constexpr auto structural = [](char c) {
+    return static_cast<unsigned>(c == '"') | static_cast<unsigned>(c == '[') | static_cast<unsigned>(c == ']') |
+           static_cast<unsigned>(c == '{') | static_cast<unsigned>(c == '}');
+  };
   size_t depth = 0;
-  for (size_t i = begin; i < line.size();) {
-    const char c = line[i];
-    if (!kStructural[static_cast<unsigned char>(c)]) {
-      ++i;
-    } else if (c == '"') {
+  for (size_t i = begin; (i = find_end(line, i, structural)) < line.size();) {
+    if (line[i] == '"') {
       i = string_end(line, i);
       if (i == std::string_view::npos) break;
-    } else {
-      depth += (c == '[' || c == '{') ? size_t{1} : static_cast<size_t>(-1);
-      ++i;
-      if (depth == 0) return i;
+      continue;
     }
+    depth += (line[i] == '[' || line[i] == '{') ? size_t{1} : static_cast<size_t>(-1);
+    ++i;
+    if (depth == 0) return i;
   }
   return std::string_view::npos;
 }
@@ -105,7 +99,7 @@ class Splitter {
 
   std::string_view take_bare() {
     const size_t begin = position_;
-    position_ = word_end(line_, begin);
+    position_ = find_end(line_, begin, is_space);
     return line_.substr(begin, position_ - begin);
   }
 
