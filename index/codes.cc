@@ -63,11 +63,15 @@ std::span<const float> Codes::vector(uint32_t slot) const {
   return {reinterpret_cast<const float*>(floats_.row(Slot{slot})), floats_.dim};
 }
 
-CodeRange Codes::learn(uint32_t slots, const std::function<bool(Slot)>& live) const {
+CodeRange Codes::learn(uint32_t slots, const std::function<bool(Slot)>& counts) const {
   RangeLearner learner(metric_);
   const uint32_t stride = slots / kSampleMax + 1;
   for (uint32_t i = 0; i < slots; i += stride) {
-    if (live(Slot{i})) learner.add(vector(i));
+    if (counts(Slot{i})) learner.add(vector(i));
+  }
+  // The range of nothing would clip hardly anything, and so would never be learned anew.
+  if (learner.empty()) {
+    for (uint32_t i = 0; i < slots; i += stride) learner.add(vector(i));
   }
   return learner.range();
 }
@@ -156,7 +160,7 @@ bool Codes::due() const {
 
 bool Codes::out_of_range() const { return clipped_ > std::max<uint64_t>(kClippedMin, extended_ / kClippedShare); }
 
-void Codes::encode_all(const std::function<bool(Slot)>& live) {
+void Codes::encode_all(const std::function<bool(Slot)>& counts) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (codes_ == nullptr || extended_ == 0) return;
   const uint32_t slots = extended_;
@@ -164,7 +168,7 @@ void Codes::encode_all(const std::function<bool(Slot)>& live) {
   active_pca_.store(nullptr);
   lock.unlock();
   wait_for_readers();
-  const CodeRange range = learn(slots, live);
+  const CodeRange range = learn(slots, counts);
 
   lock.lock();
   pca_.reset();
@@ -179,7 +183,7 @@ void Codes::encode_all(const std::function<bool(Slot)>& live) {
 
   lock.lock();
   count({.clipped = 0, .exact = tally.exact});  // the dead may lie outside
-  serve();
+  if (!out_of_range()) serve();                 // else what came meanwhile lies outside, and this is due again
 }
 
 bool Codes::pca_due() const {
@@ -189,7 +193,7 @@ bool Codes::pca_due() const {
 }
 
 // Beside those that serve until then. Codes stay as they are meanwhile, since only this thread may encode them again.
-void Codes::learn_pca(const std::function<bool(Slot)>& live) {
+void Codes::learn_pca(const std::function<bool(Slot)>& counts) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (!wants_pca_ || active_.load() != &rows_) return;
   const uint32_t slots = extended_;
@@ -198,7 +202,7 @@ void Codes::learn_pca(const std::function<bool(Slot)>& live) {
   // Learned anew whenever there are three times as many, since what comes later may lie along other axes.
   const uint32_t room = std::min(3 * std::min(slots, kPcaRoomMax / 3), Geometry::kSlotsMax - slots);
   const uint32_t capacity = slots + room;
-  std::unique_ptr<PcaCodes> learned = PcaCodes::learn(metric_, codes, slots, live, capacity);
+  std::unique_ptr<PcaCodes> learned = PcaCodes::learn(metric_, codes, slots, counts, capacity);
   if (learned) learned->encode(0, slots);
 
   lock.lock();

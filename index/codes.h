@@ -87,15 +87,15 @@ class Codes {
   bool good(Slot slot) const;
   // Whether encode_all() is to be called.
   bool due() const;
-  // Learns the range from the vectors for which `live` and encodes all. REQUIRES: one thread at a time; extend() may be
-  // called meanwhile.
-  void encode_all(const std::function<bool(Slot)>& live);
+  // Learns the range from the vectors for which `counts`, or from all if there are none, and encodes all. REQUIRES: one thread
+  // at a time; extend() may be called meanwhile.
+  void encode_all(const std::function<bool(Slot)>& counts);
 
   // Short codes, where they were asked for: what serves now, whether learn_pca() is to be called, and that. REQUIRES: the
   // thread of encode_all().
   std::optional<PcaState> pca_state() const;
   bool pca_due() const;
-  void learn_pca(const std::function<bool(Slot)>& live);
+  void learn_pca(const std::function<bool(Slot)>& counts);
 
  private:
   // Readers count themselves in one of two sets; wait_for_readers() turns new ones to the other and waits for the first
@@ -111,7 +111,7 @@ class Codes {
     bool exact = true;
   };
   std::span<const float> vector(uint32_t slot) const;
-  CodeRange learn(uint32_t slots, const std::function<bool(Slot)>& live) const;
+  CodeRange learn(uint32_t slots, const std::function<bool(Slot)>& counts) const;
   Tally encode(const Quantizer& quantizer, uint32_t first, uint32_t last);
   void count(const Tally& tally);
   bool out_of_range() const;

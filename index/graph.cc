@@ -49,6 +49,9 @@ void Graph::extend(uint32_t slot_count) {
     VS_CHECK(upper_rows_ + static_cast<uint64_t>(node_level) <= kRowMask);
     nodes_[i] = static_cast<uint32_t>(node_level) << kRowBits | static_cast<uint32_t>(upper_rows_);
     upper_rows_ += static_cast<uint64_t>(node_level);
+    for (int layer = 0; layer <= node_level; ++layer) {
+      slots_on_[static_cast<size_t>(layer)].fetch_add(1, std::memory_order_relaxed);
+    }
   }
   codes_.extend(slot_count_.load(std::memory_order_relaxed), slot_count);
   slot_count_.store(slot_count, std::memory_order_release);  // pairs with slot_count()

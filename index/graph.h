@@ -80,6 +80,8 @@ class Graph {
   const Geometry& geometry() const { return config_.geometry; }
   uint32_t slot_count() const { return slot_count_.load(std::memory_order_acquire); }  // pairs with extend()
   uint64_t upper_rows() const { return upper_rows_; }
+  // Of the slots, also of those that are not live. REQUIRES: 0 <= layer <= limits::kLayerMax.
+  uint32_t slots_on(int layer) const { return slots_on_[static_cast<size_t>(layer)].load(std::memory_order_relaxed); }
   // Read before a slot_count() that follows it.
   uint64_t live_count() const { return live_count_.load(std::memory_order_acquire); }
   // Those that are neither live nor dead are about to be linked.
@@ -132,6 +134,9 @@ class Graph {
   // these are returned.
   std::vector<Neighbor> search(const float* query, uint32_t ef, SearchTrace* trace = nullptr,
                                uint32_t wanted = limits::kEfMax) const;
+  // Whether so few of the slots live that search() costs more than search_exact(): its pool would have to hold the dead between
+  // the live, and each of them moves half of the others.
+  bool exact_pays(uint32_t ef) const;
   // The k nearest live slots, by looking at all of them.
   std::vector<Neighbor> search_exact(const float* query, uint32_t k, SearchTrace* trace = nullptr) const;
 
@@ -139,6 +144,14 @@ class Graph {
   float distance(const float* query, Slot slot) const { return codes_.floats().distance(query, slot); }
   Codes& codes() { return codes_; }
   const Codes& codes() const { return codes_; }
+  // Codes::encode_all() and learn_pca() from all that are not dead: also from what waits to be linked, since an import may be
+  // far ahead of its links.
+  void encode_all() {
+    codes_.encode_all([this](Slot slot) { return !dead(slot); });
+  }
+  void learn_pca() {
+    codes_.learn_pca([this](Slot slot) { return !dead(slot); });
+  }
 
  private:
   friend class Auditor;
@@ -198,6 +211,7 @@ class Graph {
   Bitmap dead_;
   Bitmap doubtful_;  // those of lost_link(), until the vacuum looks
   uint64_t upper_rows_ = 0;
+  std::array<std::atomic<uint32_t>, limits::kLayerMax + 1> slots_on_{};
   std::atomic<uint32_t> slot_count_{0};
   std::atomic<uint64_t> live_count_{0};
   std::atomic<uint64_t> dead_count_{0};

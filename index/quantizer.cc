@@ -71,9 +71,9 @@ bool RangeLearner::on_a_grid(CodeRange& grid) const {
 }
 
 CodeRange RangeLearner::range() const {
+  if (empty()) return {};
   double low = static_cast<double>(smallest_);
   double high = static_cast<double>(largest_);
-  if (low > high) return {};
   CodeRange range;
   if (metric_ == Metric::kDot) {
     low = std::min(low, 0.0);

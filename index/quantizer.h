@@ -66,6 +66,7 @@ class RangeLearner {
  public:
   explicit RangeLearner(Metric metric) : metric_(metric) {}
   void add(std::span<const float> vector);
+  bool empty() const { return smallest_ > largest_; }
   CodeRange range() const;
 
  private:

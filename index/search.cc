@@ -1,6 +1,7 @@
 // Searching: Malkov & Yashunin, algorithms 2 (one layer) and 5 (the whole graph).
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "index/graph.h"
 #include "index/search_scratch.h"
@@ -9,6 +10,8 @@ namespace vs {
 namespace {
 
 constexpr uint32_t kRerankMore = 10;
+constexpr uint64_t kLiveShareMin = 64;
+constexpr uint64_t kDeadMany = 1024;
 
 }  // namespace
 
@@ -102,6 +105,10 @@ template void Graph::search_layer<true>(const Rows&, const void*, std::span<cons
 template void Graph::search_layer<false>(const Rows&, const void*, std::span<const Neighbor>, uint32_t, int, Slot,
                                          SearchScratch&, SearchTrace*, const Rows*) const;
 
+bool Graph::exact_pays(uint32_t ef) const {
+  return dead_count() > kDeadMany && live_count() <= std::max<uint64_t>(ef, slot_count() / kLiveShareMin);
+}
+
 std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace* trace, uint32_t wanted) const {
   const Entry start = entry();
   if (start.level < 0) return {};
@@ -169,8 +176,7 @@ std::vector<Neighbor> Graph::search_exact(const float* query, uint32_t k, Search
   if (!from_codes) row = query;
   const uint32_t count = slot_count();
   uint64_t distances = 0;
-  for (Slot slot{0}; slot.value < count; ++slot.value) {
-    if (!live(slot)) continue;
+  const auto offer = [&](Slot slot) {
     const Neighbor candidate{rows.distance(row, slot), slot};
     ++distances;
     if (nearest.size() < k) {
@@ -179,9 +185,16 @@ std::vector<Neighbor> Graph::search_exact(const float* query, uint32_t k, Search
       std::pop_heap(nearest.begin(), nearest.end());
       nearest.back() = candidate;
     } else {
-      continue;
+      return;
     }
     std::push_heap(nearest.begin(), nearest.end());
+  };
+  for (uint32_t first = 0; first < count; first += 64) {
+    uint64_t lives = live_[first / 64].load(std::memory_order_acquire);  // pairs with set()
+    for (; lives != 0; lives &= lives - 1) {
+      const Slot slot{first + static_cast<uint32_t>(std::countr_zero(lives))};
+      if (slot.value < count) offer(slot);
+    }
   }
   std::sort_heap(nearest.begin(), nearest.end());
   if (trace != nullptr) trace->distances += distances;

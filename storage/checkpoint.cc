@@ -134,7 +134,7 @@ Status encode_again(const StorageContext& context, CollectionImpl& collection) {
     VS_RETURN_IF_ERROR(context.queue.write(batch, true));
     collection.info() = info;
   }
-  generation->graph().codes().encode_all([&](Slot slot) { return generation->graph().live(slot); });
+  generation->graph().encode_all();
   return {};
 }
 

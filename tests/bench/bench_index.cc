@@ -200,7 +200,7 @@ void run_ours(const Data& data, unsigned threads, bool with_codes, bool pca, Fig
       graph.publish(Slot{static_cast<uint32_t>(i)});
     });
     vs::relink_unreachable(graph);
-    graph.codes().learn_pca([](Slot) { return true; });
+    graph.learn_pca();
   }));
   measure(
       data,

@@ -218,6 +218,35 @@ TEST(Codes, BeginWithEnoughVectors) {
   for (uint32_t i = 0; i < 2000; ++i) EXPECT_TRUE(g.graph.codes().good(Slot{i}));
 }
 
+// An import is ahead of its links: nothing lives yet when what came leaves the range.
+TEST(Codes, LearnAlsoFromWhatWaitsToBeLinked) {
+  const uint32_t dim = 16;
+  const uint32_t points = 1200;
+  HeapGraph g(dim, points, Metric::kL2, 8, 7, true);
+  float largest = 0;
+  for (uint32_t i = 0; i < points; ++i) {
+    std::vector<float> vector(dim, static_cast<float>(i) / points);
+    if (i >= Codes::kLearnSlots) vector[0] = 5;
+    largest = std::max(largest, vector[0]);
+    g.set_vector(i, vector);
+  }
+  g.graph.extend(Codes::kLearnSlots);
+  g.graph.extend(points);
+  ASSERT_TRUE(g.graph.codes().due());
+  const auto range = [&] { return g.graph.codes().state()->range; };
+  g.graph.encode_all();
+  EXPECT_FALSE(g.graph.codes().due());
+  EXPECT_NEAR(range().low + 255 * range().step, largest, 1e-5);
+  // Nobody is left alive.
+  for (uint32_t i = 0; i < points; ++i) {
+    g.graph.insert(Slot{i});
+    g.graph.publish(Slot{i});
+    g.graph.retract(Slot{i});
+  }
+  g.graph.encode_all();
+  EXPECT_NEAR(range().low + 255 * range().step, largest, 1e-5);
+}
+
 // The data drifts: new vectors are ten times as long. Searches go on while all is encoded again.
 TEST(Codes, ARangeThatIsLeftIsLearnedAnewBesideConcurrentSearches) {
   const uint32_t dim = 24;

@@ -166,6 +166,17 @@ TEST(PcaCodes, AreLearnedAnewAsPointsComeBesideConcurrentSearches) {
   EXPECT_LE(missed, searches / 100);
 }
 
+// An import is far ahead of its links.
+TEST(PcaCodes, AreLearnedFromWhatWaitsToBeLinkedToo) {
+  NearAPlane points(kDim);
+  HeapGraph g(config(Metric::kL2), kPoints, true);
+  for (uint32_t i = 0; i < kPoints; ++i) g.set_vector(i, points(Metric::kL2));
+  g.graph.extend(kPoints);
+  ASSERT_EQ(g.graph.live_count(), 0u);
+  g.graph.learn_pca();
+  EXPECT_TRUE(g.graph.codes().pca_state());
+}
+
 TEST(PcaCodes, AreMadeOnlyWhereTheyWereAskedFor) {
   NearAPlane points(kDim);
   HeapGraph g(config(Metric::kL2, false), kPoints, true);
