@@ -186,6 +186,7 @@ Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
     // A generation that was replaced meanwhile does not learn of deletions any more.
     const std::shared_ptr<const Generation> generation = this->generation();
     const Graph& graph = generation->graph();
+    reply.exact = reply.exact || graph.exact_pays(reply.ef);
     VS_ASSIGN_OR_RETURN(auto collected,
                         search(*generation, query, request, reply.exact, reply.exact ? asked : reply.ef, trace));
     if (!collected) continue;
@@ -238,7 +239,12 @@ Result<ScanReply> CollectionImpl::scan(const ScanRequest& request) const {
     }
     Point point{.id = std::string(generation->id(slot)), .attributes = {}, .vector = {}, .links = {}};
     const Status status = attach(point, generation->lsn(slot), request.with);
-    if (status.code() == Code::kNotFound && !graph.live(slot)) continue;  // deleted and trimmed since
+    if (status.code() == Code::kNotFound) {
+      // Deleted or replaced, and trimmed since; a generation that was switched away from does not learn of that.
+      VS_ASSIGN_OR_RETURN(const auto current, store_.find_id(number(), point.id));
+      if (current == generation->lsn(slot)) return Status{Code::kCorrupt, status.message()};
+      continue;
+    }
     VS_RETURN_IF_ERROR(status);
     if (request.with.links) point.links = links_of(*generation, slot);
     // About ten characters a number in a reply.
@@ -253,13 +259,10 @@ CollectionStats CollectionImpl::stats() const {
   const Graph& graph = generation->graph();
   CollectionStats stats;
   stats.config = config();
-  const uint32_t slots = graph.slot_count();
   stats.live = graph.live_count();
   stats.deleted = graph.dead_count();
-  for (Slot slot{0}; slot.value < slots; ++slot.value) {
-    const auto layers = static_cast<size_t>(graph.level(slot)) + 1;
-    if (stats.layers.size() < layers) stats.layers.resize(layers);
-    for (size_t layer = 0; layer < layers; ++layer) ++stats.layers[layer];
+  for (int layer = 0; layer <= limits::kLayerMax && graph.slots_on(layer) > 0; ++layer) {
+    stats.layers.push_back(graph.slots_on(layer));
   }
   stats.lsn = last_lsn();
   {

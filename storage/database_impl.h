@@ -54,7 +54,9 @@ class Database::Impl {
   Status open_collections(const LastRun& last);
   Status remove_orphans();
   StorageContext context();
+  void every_second(const std::function<void()>& work);
   void maintain();
+  void sync_what_was_written();
   void checkpoint_what_is_due();
   void encode_what_is_due();
   void encode_again_if_due(CollectionImpl& collection);
@@ -83,6 +85,7 @@ class Database::Impl {
   std::condition_variable maintenance_changed_;
   bool closing_ = false;
   std::thread maintenance_;
+  std::thread syncer_;
   std::thread encoder_;
   std::unique_ptr<Vacuumer> vacuumer_;
   std::map<CollectionNumber, Clock::time_point> waiting_since_;  // of maintain(): first operation after a checkpoint

@@ -74,6 +74,7 @@ Status Database::Impl::open() {
   }
   VS_RETURN_IF_ERROR(store_->start_compactions());
   maintenance_ = std::thread([this] { maintain(); });
+  if (options_.durability == Durability::kInterval) syncer_ = std::thread([this] { sync_what_was_written(); });
   encoder_ = std::thread([this] { encode_what_is_due(); });
   vacuumer_ = std::make_unique<Vacuumer>([this] { return collections(); });
   opened_ = true;

@@ -6,7 +6,6 @@
 namespace vs::storage {
 namespace {
 
-constexpr auto kSyncInterval = std::chrono::seconds(1);
 constexpr auto kEncodeInterval = std::chrono::milliseconds(500);
 // A few deleted points in a small collection are no reason to write it anew.
 constexpr uint64_t kCompactSlotsMin = 1000;
@@ -85,12 +84,11 @@ void Database::Impl::encode_again_if_due(CollectionImpl& collection) {
 
 void Database::Impl::learn_pca_if_due(CollectionImpl& collection) {
   const std::shared_ptr<Generation> generation = collection.generation();
-  Codes& codes = generation->graph().codes();
-  if (!codes.pca_due()) return;
+  Graph& graph = generation->graph();
+  if (!graph.codes().pca_due()) return;
   const auto begin = Clock::now();
-  // What waits to be linked counts, too: an import may be far ahead of its links.
-  codes.learn_pca([&](Slot slot) { return !generation->graph().dead(slot); });
-  const std::optional<PcaState> state = codes.pca_state();
+  graph.learn_pca();
+  const std::optional<PcaState> state = graph.codes().pca_state();
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   if (state) {
     spdlog::info("pca_learned collection={} components={} share={:.3f} seconds={:.2f}", collection.name(),
@@ -157,22 +155,33 @@ void Database::Impl::ask_for_compactions() {
   }
 }
 
-// Once a second: syncs the log (durability=interval), checkpoints what is due, asks for compactions.
-void Database::Impl::maintain() {
+void Database::Impl::every_second(const std::function<void()>& work) {
   std::unique_lock<std::mutex> lock(maintenance_mutex_);
-  uint64_t synced_commits = 0;
-  while (!maintenance_changed_.wait_for(lock, kSyncInterval, [this] { return closing_; })) {
+  while (!maintenance_changed_.wait_for(lock, std::chrono::seconds(1), [this] { return closing_; })) {
     lock.unlock();
-    if (const uint64_t commits = queue_->commits();
-        options_.durability == Durability::kInterval && commits != synced_commits && queue_->failure().ok()) {
-      synced_commits = commits;
-      queue_->count_sync();
-      if (const Status status = store_->sync(); !status.ok()) queue_->fail(status);
-    }
-    checkpoint_what_is_due();
-    ask_for_compactions();
+    work();
     lock.lock();
   }
+}
+
+void Database::Impl::maintain() {
+  every_second([this] {
+    checkpoint_what_is_due();
+    ask_for_compactions();
+  });
+}
+
+// For durability=interval. A thread of its own: what a power failure may take is not to grow while a checkpoint or an encoding
+// takes its time.
+void Database::Impl::sync_what_was_written() {
+  uint64_t synced_commits = 0;
+  every_second([this, &synced_commits] {
+    const uint64_t commits = queue_->commits();
+    if (commits == synced_commits || !queue_->failure().ok()) return;
+    synced_commits = commits;
+    queue_->count_sync();
+    if (const Status status = store_->sync(); !status.ok()) queue_->fail(status);
+  });
 }
 
 Result<Snapshot> Database::Impl::make_snapshot(const std::string& tag, Progress& progress) {
@@ -196,6 +205,7 @@ Status Database::Impl::close() {
     maintenance_changed_.notify_all();
   }
   if (maintenance_.joinable()) maintenance_.join();
+  if (syncer_.joinable()) syncer_.join();
   if (encoder_.joinable()) encoder_.join();
   vacuumer_.reset();
   queue_->stop();

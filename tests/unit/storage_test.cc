@@ -476,6 +476,9 @@ TEST_F(StorageTest, KLivePointsAreFoundAtAnyShareOfDeleted) {
       std::set<std::string> ids;
       for (const Match& match : reply->matches) ids.insert(match.point.id);
       EXPECT_EQ(ids.size(), std::min(k, live)) << live << " live, k=" << k;
+      if (live != 200) {
+        EXPECT_EQ(reply->exact, live <= 20) << live << " live, k=" << k;
+      }
     }
   }
   // An update is found by its new vector at once.
