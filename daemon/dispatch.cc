@@ -118,7 +118,8 @@ const Command kCommands[] = {
      .arguments_min = 1,
      .arguments_max = 1,
      .options = {"cursor", "limit", "with"},
-     .run = run_scan},
+     .run = run_scan,
+     .heavy = is_heavy_scan},
     {.verb = "REBUILD",
      .usage = "REBUILD name [m=16] [ef_construction=200] [ml=0.36] [codes=none|sq8|pca]",
      .help =

@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 // search takes from microseconds to some milliseconds, so the number alone would not keep the others' waiting short.
 constexpr int kTurnRequests = 64;
 constexpr std::chrono::microseconds kTurnTime{2000};
+constexpr size_t kOutputKept = size_t{256} << 10;
 constexpr milliseconds kPenalty{500};
 constexpr milliseconds kLinger{5000};
 // While shutting down; idle clients that do not look at their connection are not waited for any longer.
@@ -48,6 +49,12 @@ Status run(Handler handler, const Call& call, std::string& json) {
   if (!status.ok() || json.size() <= limits::kReplyBytes) return status;
   return {Code::kTooLarge, "the reply would have " + std::to_string(json.size()) + " bytes, at most " +
                                std::to_string(limits::kReplyBytes) + " are replied; ask for less at a time"};
+}
+
+// A large reply's memory is not kept for the next one, which may never come.
+void empty(std::string& sent) {
+  sent.clear();
+  if (sent.capacity() > kOutputKept) std::string().swap(sent);
 }
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
@@ -89,6 +96,7 @@ void Session::refuse(const Status& status) {
 void Session::drain() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     self->draining_ = true;
+    if (self->lingering_ && !self->closed_) self->close_after(kDrainLinger);
     self->pump();
   });
 }
@@ -136,7 +144,7 @@ void Session::pump() {
 
 bool Session::may_run() const {
   return !client_.closing && !exclusive_ && slots_.size() < limits::kRequestsInFlight &&
-         line_bytes_ <= limits::kRequestBytesInFlight && unsent_bytes() <= limits::kUnsentBytes;
+         line_bytes_ <= limits::kRequestBytesInFlight && reply_bytes() <= limits::kUnsentBytes;
 }
 
 bool Session::run_line() {
@@ -222,6 +230,7 @@ void Session::finish_now(const Status& status, std::string_view json) {
   Slot& slot = slots_.emplace_back();
   slot.done = true;
   append_reply(slot.reply, status, json);
+  waiting_bytes_ += slot.reply.size();
 }
 
 uint64_t Session::open_slot(size_t line_bytes) {
@@ -257,6 +266,7 @@ void Session::collect_finished() {
     Slot& slot = slots_[one.number - first_slot_];
     slot.done = true;
     slot.reply = std::move(one.reply);
+    waiting_bytes_ += slot.reply.size();
     line_bytes_ -= slot.line_bytes;
     --under_way_;
   }
@@ -267,6 +277,7 @@ void Session::collect_finished() {
 void Session::move_ready_slots() {
   while (!slots_.empty() && slots_.front().done) {
     output_ += slots_.front().reply;
+    waiting_bytes_ -= slots_.front().reply.size();
     slots_.pop_front();
     ++first_slot_;
   }
@@ -289,12 +300,12 @@ void Session::send() {
   boost::system::error_code error;
   const size_t sent = socket_.write_some(asio::buffer(sending_), error);
   if (error && error != asio::error::would_block) return close();
-  if (sent == sending_.size()) return sending_.clear();
+  if (sent == sending_.size()) return empty(sending_);
   asio::async_write(socket_, asio::buffer(sending_) + sent,
                     [self = shared_from_this()](boost::system::error_code failed, size_t) {
                       if (self->closed_) return;
                       if (failed) return self->close();
-                      self->sending_.clear();
+                      empty(self->sending_);
                       self->pump();
                     });
 }
@@ -330,11 +341,16 @@ void Session::linger() {
   input_.clear();
   boost::system::error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
-  timer_.expires_after(draining_ ? kDrainLinger : kLinger);
+  close_after(draining_ ? kDrainLinger : kLinger);
+  read();
+}
+
+// In place of what the timer waited for before.
+void Session::close_after(std::chrono::milliseconds time) {
+  timer_.expires_after(time);
   timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
     if (!error) self->close();
   });
-  read();
 }
 
 void Session::close() {

@@ -89,9 +89,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void on_read(boost::system::error_code error, size_t size);
   void end();
   void linger();
+  void close_after(std::chrono::milliseconds time);
   void close();
 
   size_t unsent_bytes() const { return output_.size() + sending_.size(); }
+  // Also of the replies that wait for one before them.
+  size_t reply_bytes() const { return unsent_bytes() + waiting_bytes_; }
 
   Socket socket_;
   boost::asio::steady_timer timer_;  // the penalty, then the lingering
@@ -111,11 +114,12 @@ class Session : public std::enable_shared_from_this<Session> {
   bool closed_ = false;
 
   std::deque<Slot> slots_;
-  uint64_t first_slot_ = 0;  // number of slots_.front()
-  size_t under_way_ = 0;     // slots that are not done
-  size_t line_bytes_ = 0;    // of the lines of those
-  std::string output_;       // ready, not yet given to the socket
-  std::string sending_;      // given to the socket
+  uint64_t first_slot_ = 0;   // number of slots_.front()
+  size_t under_way_ = 0;      // slots that are not done
+  size_t line_bytes_ = 0;     // of the lines of those
+  size_t waiting_bytes_ = 0;  // of the replies in slots_
+  std::string output_;        // ready, not yet given to the socket
+  std::string sending_;       // given to the socket
 
   struct Finished {
     uint64_t number;

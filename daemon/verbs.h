@@ -41,6 +41,7 @@ Status run_get(const Call& call, std::string& json);
 Status run_search(const Call& call, std::string& json);
 // Whether others should not wait for it in the same thread.
 bool is_heavy_search(const Call& call);
+bool is_heavy_scan(const Call& call);
 Status run_scan(const Call& call, std::string& json);
 
 // The status for a verb that is none, with the nearest one that is.

@@ -14,6 +14,7 @@ using storage::With;
 
 // About a millisecond.
 constexpr uint64_t kEfHeavy = 1000;
+constexpr uint32_t kScanHeavy = 500;
 
 Result<std::string> read_id(const protocol::Value& value) {
   VS_ASSIGN_OR_RETURN(std::string id, protocol::read_word(value, "the id"));
@@ -193,9 +194,23 @@ Status run_search(const Call& call, std::string& json) {
 
 bool is_heavy_search(const Call& call) {
   const auto exact = read_switch(call, "exact");
-  const protocol::Value* const value = call.option("ef");
-  const auto ef = value == nullptr ? Result<uint64_t>(0) : protocol::read_unsigned(*value, "ef", 0, UINT64_MAX);
-  return (exact.ok() && *exact) || (ef.ok() && *ef > kEfHeavy);
+  if (exact.ok() && *exact) return true;
+  const auto above = [&](const char* name) {
+    const protocol::Value* const value = call.option(name);
+    if (value == nullptr) return false;
+    const auto number = protocol::read_unsigned(*value, name, 0, UINT64_MAX);
+    return number.ok() && *number > kEfHeavy;
+  };
+  if (above("ef") || above("k")) return true;
+  if (call.option("ef") != nullptr) return false;
+  const auto collection = call.collection();
+  return collection.ok() && (*collection)->config().ef_search > kEfHeavy;
+}
+
+// Each point may take a look into RocksDB.
+bool is_heavy_scan(const Call& call) {
+  uint32_t limit = 0;
+  return read_uint32(call, "limit", limits::kScanLimitMax, limit).ok() && limit > kScanHeavy;
 }
 
 Status run_scan(const Call& call, std::string& json) {

@@ -154,6 +154,31 @@ class Connections(harness.DaemonTest):
         print(f"sent {sent} bytes without reading, the daemon holds {rss_kib} KiB")
         self.assertLess(rss_kib, 1 << 20)
 
+    def test_replies_that_wait_for_one_before_them_are_bounded(self):
+        """Large replies are ready at once, behind an ADD that waits for the slow ones of another client."""
+        with harness.Daemon("--threads", "1") as daemon:
+            busy, greedy = [daemon.connect() for _ in range(4)], daemon.connect()
+            greedy.ok("CREATE slow dim=512 m=128 ef_construction=10000")
+            greedy.ok("CREATE other dim=2")
+            for i in range(800):
+                for number, client in enumerate(busy):
+                    client.send_line(f"ADD slow {number}-{i} {harness.f32([random.random() for _ in range(512)])}")
+            line = ("DEL other " + " ".join(f"{i:0500}" for i in range(4000)) + "\n").encode()
+            greedy.send_line("ADD other a [1,2]")
+            greedy.socket.settimeout(3)
+            sent = 0
+            try:
+                while sent < 300:
+                    greedy.send_bytes(line)
+                    sent += 1
+            except socket.timeout:
+                pass
+            with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as status:
+                peak_kib = next(int(row.split()[1]) for row in status if row.startswith("VmHWM"))
+            print(f"{sent} requests of {len(line)} bytes taken, the daemon held {peak_kib} KiB at most")
+            daemon.kill()
+            self.assertLess(peak_kib, 250 << 10)
+
     def test_a_client_that_reads_late_gets_all_replies(self):
         """More than is held for it, so that the daemon stops reading in between and goes on when there is room again."""
         self.create(dim=512)
@@ -169,28 +194,34 @@ class Connections(harness.DaemonTest):
             self.assertEqual((reply[0], len(reply[1]["vector"])), ("OK", 512))
         sender.join()
 
-    def test_exact_searches_are_heavy_and_others_go_on(self):
+    def test_long_requests_let_others_go_on(self):
         """Between the request of one client and its reply another one of the same thread is served."""
         with harness.Daemon("--threads", "1") as daemon:
             client, other = daemon.connect(), daemon.connect()
-            client.ok("CREATE big dim=1024 codes=none m=2 ef_construction=1")
+            client.ok("CREATE big dim=1024 codes=none m=2 ef_construction=1 ef_search=10000")
             vectors = [harness.f32([random.Random(i).random()] * 1024) for i in range(50)]
             for first in range(0, 20000, 500):
                 client.pipeline([f"ADD big {i} {vectors[i % 50]}" for i in range(first, first + 500)])
-            for _ in range(20):
-                client.send_line(f"SEARCH big {vectors[0]} exact=true")
-                other.call("PING")
-                other.call("PING")
-                client.socket.setblocking(False)
-                try:
-                    early = client.socket.recv(1, socket.MSG_PEEK)
-                except BlockingIOError:
-                    early = b""
-                client.socket.settimeout(harness.TIMEOUT_S)
-                self.assertEqual(client.read_reply()[0], "OK")
-                if not early:
-                    return
-            self.fail("every search was answered before two PINGs of another client")
+
+            def lets_others_go_on(request):
+                for _ in range(20):
+                    client.send_line(request)
+                    other.call("PING")
+                    other.call("PING")
+                    client.socket.setblocking(False)
+                    try:
+                        early = client.socket.recv(1, socket.MSG_PEEK)
+                    except BlockingIOError:
+                        early = b""
+                    client.socket.settimeout(harness.TIMEOUT_S)
+                    self.assertEqual(client.read_reply()[0], "OK")
+                    if not early:
+                        return True
+                return False  # each was answered before two PINGs of another client
+
+            for request in (f"SEARCH big {vectors[0]} exact=true", f"SEARCH big {vectors[0]} k=5000 ef=1",
+                            f"SEARCH big {vectors[0]}", "SCAN big limit=5000 with=attributes"):
+                self.assertTrue(lets_others_go_on(request), request[-30:])
 
     def test_disconnecting_in_the_middle(self):
         self.create(dim=16)
