@@ -95,8 +95,8 @@ class Database::Impl {
     Clock::time_point when;
   };
   std::map<CollectionNumber, Asked> asked_;  // of maintain(): for compactions
-  // Of the encoder's thread: generations whose files could not be locked, which was said once.
-  std::map<CollectionNumber, uint64_t> not_locked_;
+  // Of the encoder's thread: when files could not be locked the last time.
+  std::map<CollectionNumber, Clock::time_point> not_locked_since_;
   std::mutex close_mutex_;
   bool opened_ = false;  // else there is nothing to close: the last run's end stays as unclean as it was
   bool closed_ = false;

@@ -11,6 +11,7 @@ constexpr auto kEncodeInterval = std::chrono::milliseconds(500);
 constexpr uint64_t kCompactSlotsMin = 1000;
 // If a compaction did not come to its end, for want of space for instance.
 constexpr auto kAskAgain = std::chrono::minutes(10);
+constexpr auto kLockAgain = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -98,19 +99,24 @@ void Database::Impl::learn_pca_if_due(CollectionImpl& collection) {
   }
 }
 
-// What grew since the last time, too. Not tried again where it failed: the limit stays as long as the process.
+// What grew since the last time, too. Where the limit was reached it is tried again later, since there is room when the files that
+// a rebuild replaced, or other collections, are gone.
 void Database::Impl::lock_hot_files(const CollectionImpl& collection) {
+  const auto now = Clock::now();
+  const auto failed = not_locked_since_.find(collection.number());
+  if (failed != not_locked_since_.end() && now - failed->second < kLockAgain) return;
   const std::shared_ptr<Generation> generation = collection.generation();
-  const uint64_t number = generation->identity().number;
-  if (const auto failed = not_locked_.find(collection.number());
-      failed != not_locked_.end() && failed->second == number) {
+  const Status locked = generation->lock_hot_files();
+  if (locked.ok()) {
+    if (failed != not_locked_since_.end()) not_locked_since_.erase(failed);
     return;
   }
-  const Status locked = generation->lock_hot_files();
-  if (locked.ok()) return;
-  not_locked_[collection.number()] = number;
-  spdlog::warn("not_locked collection={} locked_bytes={} message='{}'", collection.name(), generation->locked_bytes(),
-               locked.message());
+  const bool first = failed == not_locked_since_.end();
+  not_locked_since_[collection.number()] = now;
+  if (first) {
+    spdlog::warn("not_locked collection={} locked_bytes={} message='{}'", collection.name(), generation->locked_bytes(),
+                 locked.message());
+  }
 }
 
 // A thread of its own: nothing that has to be done every second waits for a decomposition.

@@ -118,16 +118,39 @@ rocksdb::DBOptions db_options(rocksdb::Env* env, const Sizes& sizes) {
   return options;
 }
 
-// Whether a table with keys from `begin` to before `end` refers to a blob file with that number or an older one.
-bool refers_to_blobs_until(const rocksdb::ColumnFamilyMetaData& family, const std::string& begin,
-                           const std::string& end, uint64_t number) {
+// The numbers of files rise with their age.
+struct NewestFiles {
+  uint64_t table = 0;
+  uint64_t blob = 0;
+};
+
+template <class Visit>
+void each_table(const rocksdb::ColumnFamilyMetaData& family, const std::string& begin, const std::string& end,
+                Visit visit) {
   for (const auto& level : family.levels) {
     for (const auto& table : level.files) {
-      if (table.largestkey < begin || table.smallestkey >= end) continue;
-      if (table.oldest_blob_file_number != 0 && table.oldest_blob_file_number <= number) return true;
+      if (table.largestkey >= begin && table.smallestkey < end) visit(table);
     }
   }
-  return false;
+}
+
+NewestFiles newest_files(const rocksdb::ColumnFamilyMetaData& family, const std::string& begin,
+                         const std::string& end) {
+  NewestFiles newest;
+  each_table(family, begin, end, [&](const auto& table) { newest.table = std::max(newest.table, table.file_number); });
+  for (const auto& blob : family.blob_files) newest.blob = std::max(newest.blob, blob.blob_file_number);
+  return newest;
+}
+
+// Whether a table with keys from `begin` to before `end` is one of those, or refers to a blob file that is.
+bool any_left(const rocksdb::ColumnFamilyMetaData& family, const std::string& begin, const std::string& end,
+              const NewestFiles& newest) {
+  bool left = false;
+  each_table(family, begin, end, [&](const auto& table) {
+    left = left || table.file_number <= newest.table ||
+           (table.oldest_blob_file_number != 0 && table.oldest_blob_file_number <= newest.blob);
+  });
+  return left;
 }
 
 // Mostly the first, and after it the second, does what it should.
@@ -386,8 +409,7 @@ Status Store::compact_records(CollectionNumber collection, std::atomic<bool>& ca
   const rocksdb::Slice end_slice(end);
   rocksdb::ColumnFamilyMetaData family;
   db_->GetColumnFamilyMetaData(records_, &family);
-  uint64_t newest_blob = 0;
-  for (const auto& blob : family.blob_files) newest_blob = std::max(newest_blob, blob.blob_file_number);
+  const NewestFiles before = newest_files(family, begin, end);
   // A compaction that RocksDB begins by itself, at the flush above for instance, moves tables from a level that this one
   // has yet to look at to one behind it. They would keep their blob files, with the deleted vectors.
   for (int tries = 0; tries < kCompactionTries; ++tries) {
@@ -395,10 +417,12 @@ Status Store::compact_records(CollectionNumber collection, std::atomic<bool>& ca
     if (status.IsIncomplete() && cancelled) return {Code::kShuttingDown, "cancelled"};
     VS_RETURN_IF_ERROR(to_status(status, "compacting the records"));
     db_->GetColumnFamilyMetaData(records_, &family);
-    if (!refers_to_blobs_until(family, begin, end, newest_blob)) return {};
+    if (!any_left(family, begin, end, before)) return {};
   }
-  spdlog::warn("records_not_compacted tries={} message='RocksDB compacts by itself all the time'", kCompactionTries);
-  return {};
+  return {Code::kBusy,
+          "the new files serve, but RocksDB compacted by itself all the time, so that deleted vectors may still be "
+          "in its files after " +
+              std::to_string(kCompactionTries) + " tries; COMPACT again when there are fewer writes"};
 }
 
 uint64_t Store::records_bytes() const {
