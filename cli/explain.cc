@@ -31,7 +31,8 @@ std::string distances(const ordered_json& explain) {
   std::string kinds;
   for (const auto& [name, count] : from.items()) {
     if (count == 0) continue;
-    kinds += (kinds.empty() ? "" : ", ") + cell_text(count, false) + " from " + (name == "short_codes" ? "short codes" : name);
+    kinds += (kinds.empty() ? "" : ", ") + cell_text(count, false) + " from " +
+             (name == "short_codes" ? "short codes" : name);
   }
   return kinds.empty() ? out : out + ": " + kinds;
 }

@@ -16,17 +16,17 @@ constexpr std::string_view kStyle = R"(
     --other: #ff9466; }
 }
 body { margin: 0 auto; padding: 1.5rem; max-width: 100rem; background: var(--paper); color: var(--ink);
-  font: 0.875rem/1.4 system-ui, sans-serif; }
+  font: 0.8125rem/1.4 system-ui, sans-serif; }
 h1 { margin: 0; font-size: 1.25rem; overflow-wrap: anywhere; }
 header p, footer { margin: 0.25rem 0 0; color: var(--faint); }
-section { display: flex; gap: 1.25rem; margin-top: 1.25rem; padding-top: 1.25rem; border-top: 1px solid var(--line); }
-ol { display: flex; flex-wrap: wrap; gap: 1.25rem; margin: 0; padding: 0; list-style: none; }
-figure { margin: 0; width: min-content; min-width: 7.5rem; }
+section { display: flex; gap: 1rem; margin-top: 1.25rem; padding-top: 1.25rem; border-top: 1px solid var(--line); }
+ol { display: flex; flex-wrap: wrap; gap: 1rem; margin: 0; padding: 0; list-style: none; }
+figure { margin: 0; width: min-content; min-width: 7rem; }
 img { display: block; outline: 1px solid var(--line); image-rendering: pixelated; }
 .query img { outline: 4px solid var(--query); }
 figcaption { margin-top: 0.6rem; }
 .query strong { color: var(--query); }
-dl { display: grid; grid-template-columns: auto 1fr; gap: 0 0.6rem; margin: 0; }
+dl { display: grid; grid-template-columns: auto 1fr; gap: 0 0.5rem; margin: 0; }
 dt { color: var(--faint); }
 dd { margin: 0; text-align: right; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .same { color: var(--same); }

@@ -56,8 +56,8 @@ Result<ImageShape> image_shape(const std::string& text, size_t dim) {
                   "3x32x32; got '" +
                       text + "'"};
   if (shape->numbers() == dim) return *shape;
-  std::string message = "--shape " + text + " has " + std::to_string(shape->numbers()) + " numbers, but the vectors have " +
-                        std::to_string(dim);
+  std::string message = "--shape " + text + " has " + std::to_string(shape->numbers()) +
+                        " numbers, but the vectors have " + std::to_string(dim);
   if (shape->numbers() * 3 == dim) message += "; are they colours? Then it is " + text + "x3 or 3x" + text;
   return Status{Code::kBadArgument, message};
 }

@@ -196,9 +196,10 @@ Result<Gallery> make_gallery(Context& context, const ImageShape& shape, std::vec
 Status write_picture(const Gallery& gallery, const QueryOptions& options) {
   std::string bytes;
   if (ends_with(options.picture, ".html")) {
-    const std::string how = options.exact ? "exact search" : options.ef ? "ef " + std::to_string(*options.ef) : "";
-    bytes = gallery_page(gallery, "Nearest neighbours in " + options.name,
-                         "k " + std::to_string(options.k) + (how.empty() ? "" : ", " + how));
+    std::string description = "The " + std::to_string(options.k) + " nearest points of each query";
+    if (options.exact) description += ", by exact search";
+    if (!options.exact && options.ef) description += ", with ef " + std::to_string(*options.ef);
+    bytes = gallery_page(gallery, "Nearest neighbours in " + options.name, description);
   } else {
     VS_ASSIGN_OR_RETURN(const Picture sheet, draw_sheet(gallery));
     bytes = sheet.png();

@@ -108,8 +108,7 @@ std::optional<WhyNotAnswer> why_not(const WhyNotQuestion& question, const WhyNot
   // As many as there may be, since others may have the same vector.
   const auto itself = search({.by_own_vector = true, .k = limits::kKMax, .ef = limits::kEfMax});
   if (!itself) return std::nullopt;
-  answer.verdict =
-      !itself->fell_back && rank_in(*itself, question.id) ? Verdict::kHardToReach : Verdict::kUnreachable;
+  answer.verdict = !itself->fell_back && rank_in(*itself, question.id) ? Verdict::kHardToReach : Verdict::kUnreachable;
   return answer;
 }
 
@@ -133,18 +132,19 @@ std::string WhyNotAnswer::text(const WhyNotQuestion& question, const std::string
       if (!true_rank)
         return point + " is too far: its place among the nearest is beyond " + std::to_string(limits::kKMax) +
                (kth_distance ? "; the last of " + kth + " is at distance " + number(*kth_distance) : "");
-      if (tie)
-        return point + " is as near as the last of " + kth + ", but was added later: " + place;
+      if (tie) return point + " is as near as the last of " + kth + ", but was added later: " + place;
       return point + " is too far: " + place + ", and the last of " + kth + " is at " + number(*kth_distance);
     case Verdict::kCutOff:
-      return point + " belongs to the results, but ef " + std::to_string(ef) + " was too small for the search to come upon it: " +
-             place + "; ef " + std::to_string(*found_with_ef) + " finds it, ef " + std::to_string(not_with_ef) + " does not";
+      return point + " belongs to the results, but ef " + std::to_string(ef) +
+             " was too small for the search to come upon it: " + place + "; ef " + std::to_string(*found_with_ef) +
+             " finds it, ef " + std::to_string(not_with_ef) + " does not";
     case Verdict::kHardToReach:
       return point + " belongs to the results, but no ef up to " + std::to_string(limits::kEfMax) +
              " finds it from this query, though a search for its own vector does: " + place +
              "; `vsctl query --exact` finds it, and `vsctl rebuild " + collection + "` with a larger --m may help";
     case Verdict::kUnreachable:
-      return point + " belongs to the results, but no search comes upon it, with no ef and not even for its own vector: " +
+      return point +
+             " belongs to the results, but no search comes upon it, with no ef and not even for its own vector: " +
              place + "; no links lead to it, `vsctl check " + collection + " --repair` mends that";
   }
   return "";

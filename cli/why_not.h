@@ -46,13 +46,13 @@ std::string verdict_name(Verdict verdict);
 struct WhyNotAnswer {
   Verdict verdict = Verdict::kFound;
   uint64_t k = 0;
-  uint64_t ef = 0;                      // that the search used; 0 for kQueryItself
-  bool fell_back = false;               // of the search in question
-  std::optional<uint64_t> rank;         // among the results, from 1
-  std::optional<uint64_t> true_rank;    // among all points; none: beyond limits::kKMax, or not asked for
-  std::optional<float> distance;        // none where true_rank is none and it is not among the results
-  std::optional<float> kth_distance;    // of the true k-th
-  bool tie = false;                     // kFarther: as near as the k-th, which is older
+  uint64_t ef = 0;                        // that the search used; 0 for kQueryItself
+  bool fell_back = false;                 // of the search in question
+  std::optional<uint64_t> rank;           // among the results, from 1
+  std::optional<uint64_t> true_rank;      // among all points; none: beyond limits::kKMax, or not asked for
+  std::optional<float> distance;          // none where true_rank is none and it is not among the results
+  std::optional<float> kth_distance;      // of the true k-th
+  bool tie = false;                       // kFarther: as near as the k-th, which is older
   std::optional<uint64_t> found_with_ef;  // the first that found it, of those that were tried
   uint64_t not_with_ef = 0;               // the last that did not; 0: none was tried
 

@@ -80,6 +80,8 @@ Exit explain_absence(Context& context, const WhyNotOptions& options) {
     if (!read.ok()) return context.fail(read.status());
     vector = protocol::encode_vector(*read);
   }
+  // So that what is not found below is the point.
+  if (!context.call("STATS " + options.name)) return context.exit();
   const auto reply =
       context.try_call("GET " + options.name + " " + protocol::quote_word(options.question.id) + " with=vector");
   if (!reply) return context.exit();
@@ -123,7 +125,8 @@ void add_why_not_command(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("why-not", "Say why a point is not among the results of a query");
   add_name(*command, options->name);
   command->add_option("ID", options->question.id, "The point that was expected")->required()->check(check_id);
-  auto* id = command->add_option("--id", options->question.query_id, "The query is this point's vector")->check(check_id);
+  auto* id =
+      command->add_option("--id", options->question.query_id, "The query is this point's vector")->check(check_id);
   add_vector_options(*command, options->vector);
   id->excludes("--vector")->excludes("--file");
   command->add_option("-k", options->question.k, "Neighbours")
@@ -132,8 +135,10 @@ void add_why_not_command(CLI::App& app, Context& context) {
   command->add_option("--ef", options->question.ef, "Candidates, as in the query (default the collection's)")
       ->check(whole_number(1, limits::kEfMax));
   command->footer(
-      "The answer is one of: it is among the results; k points are nearer; ef was too small, and which one finds it; no\n"
-      "search comes upon it, so links are missing. It is found by searching exactly, and with ef doubled up to 10,000.\n\n"
+      "The answer is one of: it is among the results; k points are nearer; ef was too small, and which one finds it; "
+      "no\n"
+      "search comes upon it, so links are missing. It is found by searching exactly, and with ef doubled up to "
+      "10,000.\n\n"
       "Examples:\n"
       "  vsctl why-not fashion 18094 --id 7 -k 10\n"
       "  vsctl why-not fashion 18094 --file t10k-images-idx3-ubyte.gz --row 0 --scale 1/255 -k 10 --ef 16");

@@ -14,8 +14,8 @@ TEST(CliNumberListTest, NumbersAndRanges) {
   EXPECT_EQ(*number_list("5,0,7-9,3-3", 6), (std::vector<uint64_t>{5, 0, 7, 8, 9, 3}));
   EXPECT_EQ(*number_list("18446744073709551615", 1), (std::vector<uint64_t>{UINT64_MAX}));
   EXPECT_EQ(number_list("18446744073709551614-18446744073709551615", 2)->size(), 2u);
-  for (const char* text : {"", ",", "1,", ",1", "-", "1-", "-1", "3-2", "1-2-3", "01", "0x1", "1 ", "a", "1,,2",
-                           "18446744073709551616"}) {
+  for (const char* text :
+       {"", ",", "1,", ",1", "-", "1-", "-1", "3-2", "1-2-3", "01", "0x1", "1 ", "a", "1,,2", "18446744073709551616"}) {
     EXPECT_EQ(number_list(text, 10).status().code(), Code::kBadArgument) << text;
   }
   EXPECT_NE(number_list("1,x", 10).status().message().find("got 'x'"), std::string::npos);
@@ -61,8 +61,8 @@ class FakeCollection {
   uint64_t hidden = 1000;
   uint64_t ef_needed = UINT64_MAX;
   bool found_by_own_vector = true;
-  bool ties = false;           // all at the same distance
-  bool falls_back = false;     // whatever is not exact
+  bool ties = false;        // all at the same distance
+  bool falls_back = false;  // whatever is not exact
   std::vector<WhyNotSearch> asked;
 
   std::optional<WhyNotFound> operator()(const WhyNotSearch& search) {
@@ -70,8 +70,8 @@ class FakeCollection {
     WhyNotFound found;
     found.ef = std::max(search.ef.value_or(64), search.k);
     found.fell_back = falls_back && !search.exact;
-    const bool sees_hidden = search.exact || found.fell_back ||
-                             (search.by_own_vector ? found_by_own_vector : found.ef >= ef_needed);
+    const bool sees_hidden =
+        search.exact || found.fell_back || (search.by_own_vector ? found_by_own_vector : found.ef >= ef_needed);
     for (uint64_t i = 0; i < count && found.ids.size() < search.k; ++i) {
       if (i == hidden && !sees_hidden) continue;
       found.ids.push_back(std::to_string(i));
