@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cli/table.h"
+
 namespace vs::cli {
 namespace {
 
@@ -93,7 +95,7 @@ void draw_image(Picture& picture, const Picture& image, int x, int y, int scale)
 
 // Cut to fit; two dots stand for what is missing.
 std::string fitting(const std::string& text, int width, int size) {
-  std::string out = text;
+  std::string out = ascii(text);
   while (text_width(out, size) > width && out.size() > 2) out = out.substr(0, out.size() - 3) + "..";
   return out;
 }
@@ -106,7 +108,7 @@ void draw_line(Picture& picture, int x, int y, int width, const std::string& nam
   const int baseline_shift = text_height(kTextSize) * 7 / 9 - text_height(kNameSize) * 7 / 9;
   picture.text(x, y + baseline_shift, name, kNameSize, kFaint);
   const int room = width - text_width(name, kNameSize) - 8;
-  const int size = text_width(value, kTextSize) <= room ? kTextSize : kNameSize;
+  const int size = text_width(ascii(value), kTextSize) <= room ? kTextSize : kNameSize;
   const std::string shown = fitting(value, room, size);
   picture.text(x + width - text_width(shown, size), y + (size == kTextSize ? 0 : baseline_shift), shown, size, colour);
 }

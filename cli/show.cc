@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include "cli/table.h"
+
 namespace vs::cli {
 namespace {
 
@@ -80,10 +82,9 @@ std::string shades(const Picture& image, int line) {
   return out;
 }
 
-// Padded or cut to `width` characters; bytes that are not ASCII are replaced, as their width is not known.
-std::string cell(std::string text, int width) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+// Padded or cut to `width` columns.
+std::string cell(const std::string& caption, int width) {
+  std::string text = ascii(caption);
   text.resize(static_cast<size_t>(width), ' ');
   return text;
 }

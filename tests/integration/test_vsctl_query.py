@@ -310,6 +310,9 @@ class Unreachable(unittest.TestCase):
         self.assertNotIn(lost_id, [match["id"] for match in client.ok(f"SEARCH c {vector}")["matches"]])
         done = daemon.vsctl("why-not", "c", lost_id, "--vector", vector, "--output", "json")
         self.assertEqual(done.returncode, OK, done.stderr)
+        explain = client.ok(f"SEARCH c {vector} k=400 explain=true")["explain"]
+        self.assertEqual((explain["exact"], explain["fell_back"]), (True, True))
+        self.assertIn("the graph gave too few", daemon.vsctl("query", "c", "--vector", vector, "-k", "400", "--explain").stdout)
         answer = json.loads(done.stdout)
         self.assertEqual((answer["verdict"], answer["true_rank"], answer["distance"], answer["not_with_ef"]),
                          ("unreachable", 1, 0, 10_000))
