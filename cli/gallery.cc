@@ -52,10 +52,11 @@ class Layout {
   int image_height() const { return image_height_; }
   int cell_width() const { return std::max(image_width_, kCaptionWidth); }
   int cell_height() const { return image_height_ + kCaptionTop + kCaptionLines * kLineHeight; }
-  int64_t width() const { return 2 * kMargin + static_cast<int64_t>(columns_) * (cell_width() + kGap) - kGap; }
+  int64_t width() const { return int64_t{2} * kMargin + static_cast<int64_t>(columns_) * (cell_width() + kGap) - kGap; }
   // The last line of text ends above its full height.
   int64_t height() const {
-    return 2 * kMargin + height_ - kGap - (several_ ? kGap + kRule : 0) - (kLineHeight - text_height(kTextSize));
+    return int64_t{2} * kMargin + height_ - kGap - (several_ ? kGap + kRule : 0) -
+           (kLineHeight - text_height(kTextSize));
   }
 
   int x(size_t cell) const { return kMargin + static_cast<int>(column(cell)) * (cell_width() + kGap); }
@@ -150,7 +151,7 @@ Result<Picture> draw_sheet(const Gallery& gallery) {
   if (static_cast<uint64_t>(layout.width()) * static_cast<uint64_t>(layout.height()) > kPicturePixelsMax)
     return Status{Code::kBadArgument, "the picture would have " + std::to_string(layout.width()) + "x" +
                                           std::to_string(layout.height()) + " pixels, at most " +
-                                          std::to_string(kPicturePixelsMax >> 20) +
+                                          std::to_string(kPicturePixelsMax / 1'000'000) +
                                           " million are drawn; ask for fewer neighbours or queries, or for a .html"};
   Picture picture(static_cast<int>(layout.width()), static_cast<int>(layout.height()), kPaper);
   const ValueRange range = gallery.range();

@@ -1,7 +1,7 @@
 // Vectors as images: which shape they have, and how their numbers become colours.
 #pragma once
 
-#include <cmath>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -29,7 +29,7 @@ Result<ImageShape> image_shape(const std::string& text, size_t dim);
 // as they are whether they go to 1 or to 255, and centred ones use the whole range.
 struct ValueRange {
   double black = 0;
-  double white = -INFINITY;
+  double white = -std::numeric_limits<double>::infinity();
 
   void include(std::span<const float> values);
   uint8_t brightness(float value) const;  // 0..255
