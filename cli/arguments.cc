@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "daemon/protocol.h"
-
 namespace vs::cli {
 namespace {
 
@@ -14,6 +12,15 @@ constexpr char kHidden = '\x01';
 std::string reveal(std::string text) {
   if (!text.empty() && text.front() == kHidden) text.erase(0, 1);
   return text;
+}
+
+// Decimal digits without leading zeros.
+std::optional<uint64_t> whole(std::string_view text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool leading_zero = text.size() > 1 && text.front() == '0';
+  if (error != std::errc() || end != text.data() + text.size() || leading_zero) return std::nullopt;
+  return number;
 }
 
 }  // namespace
@@ -41,15 +48,35 @@ CLI::Validator whole_number(uint64_t min, uint64_t max) {
   std::string range = "from " + std::to_string(min) + " to " + std::to_string(max);
   if (max == UINT64_MAX) range = min == 0 ? "" : "from " + std::to_string(min);
   const auto check = [min, max, range](const std::string& text) -> std::string {
-    uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool leading_zero = text.size() > 1 && text.front() == '0';
-    if (error == std::errc() && end == text.data() + text.size() && !leading_zero && number >= min && number <= max)
-      return {};
+    if (const auto number = whole(text); number && *number >= min && *number <= max) return {};
     return "expected a whole number " + range + (range.empty() ? "" : " ") +
            "in decimal digits without leading zeros; got '" + text + "'";
   };
   return {check, range};
+}
+
+Result<std::vector<uint64_t>> number_list(const std::string& text, size_t most) {
+  std::vector<uint64_t> out;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    begin = end + 1;
+    const size_t dash = word.find('-');
+    const auto first = whole(word.substr(0, dash));
+    const auto last = dash == std::string::npos ? first : whole(word.substr(dash + 1));
+    if (!first || !last || *last < *first)
+      return Status{Code::kBadArgument,
+                    "expected whole numbers or ranges such as 0,5,7-9 in decimal digits without leading zeros; got '" +
+                        word + "'"};
+    if (*last - *first >= most - out.size())
+      return Status{Code::kBadArgument,
+                    "expected at most " + std::to_string(most) + " numbers; '" + text + "' has more"};
+    for (uint64_t number = *first;; ++number) {
+      out.push_back(number);
+      if (number == *last) break;
+    }
+  }
+  return out;
 }
 
 CLI::Validator finite_number(bool above_zero) {

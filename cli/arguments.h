@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "daemon/protocol.h"
+
 namespace vs::cli {
 
 // Where several values may stand, CLI11 takes one of the form [a,b] for the two values a and b, and nothing turns that
@@ -21,6 +23,8 @@ std::string reveal_brackets_in(std::string message);
 
 // Decimal digits and nothing else: CLI11 would read 010 as 8 and -1 as 2^64-1.
 CLI::Validator whole_number(uint64_t min, uint64_t max = UINT64_MAX);
+// Whole numbers and ranges of them, "0,5,7-9", in the order given. Errors: kBadArgument (more than `most` numbers, too).
+Result<std::vector<uint64_t>> number_list(const std::string& text, size_t most);
 // A finite number as JSON has it; `above_zero` if it must be that.
 CLI::Validator finite_number(bool above_zero = false);
 

@@ -14,6 +14,7 @@ namespace vs::cli {
 void add_collection_commands(CLI::App& app, Context& context);  // ping info list stats create drop checkpoint
 void add_point_commands(CLI::App& app, Context& context);       // add get delete scan
 void add_query_command(CLI::App& app, Context& context);
+void add_why_not_command(CLI::App& app, Context& context);
 void add_import_command(CLI::App& app, Context& context);
 void add_export_command(CLI::App& app, Context& context);
 void add_eval_command(CLI::App& app, Context& context);
@@ -50,15 +51,23 @@ struct CreateOptions {
 };
 void add_create_options(CLI::App& command, CreateOptions& options);
 
-// A vector from the command line or from a file.
+// A vector from the command line or from a file, or several rows of a file.
 struct VectorOptions {
   std::string vector;
   std::string file;
-  uint64_t row = 0;
+  std::string rows = "0";
   std::string scale = "1";
+
+  bool given() const { return !vector.empty() || !file.empty(); }
+  // REQUIRES: they were checked by the command line.
+  std::vector<uint64_t> row_numbers() const;
 };
-void add_vector_options(CLI::App& command, VectorOptions& options);
-// Errors: kBadArgument, kBadRequest, kIoError.
+enum class RowsAllowed { kOne, kSeveral };
+inline constexpr size_t kRowsMax = 1000;
+void add_vector_options(CLI::App& command, VectorOptions& options, RowsAllowed rows = RowsAllowed::kOne);
+// One vector for each row. Errors: kBadArgument, kBadRequest, kIoError.
+Result<std::vector<std::vector<float>>> read_vectors(const VectorOptions& options);
+// The only one.
 Result<std::vector<float>> read_vector(const VectorOptions& options);
 
 }  // namespace vs::cli

@@ -83,39 +83,66 @@ void add_create_options(CLI::App& command, CreateOptions& options) {
       ->check(CLI::IsMember({"none", "sq8", "pca"}));
 }
 
-void add_vector_options(CLI::App& command, VectorOptions& options) {
+void add_vector_options(CLI::App& command, VectorOptions& options, RowsAllowed rows) {
   auto* vector = command.add_option("--vector", options.vector, "Numbers with commas, a JSON array, or f32:BASE64");
   auto* file = command.add_option("--file", options.file, "IDX or NPY file, plain or gzip, that holds the vector");
-  auto* row = command.add_option("--row", options.row, "Its row, from 0 (default 0)")->check(whole_number(0));
+  auto* row = command.add_option(
+      "--row", options.rows,
+      rows == RowsAllowed::kOne ? "Its row, from 0 (default 0)" : "Its row, from 0 (default 0), or several: 0,5,7-9");
+  if (rows == RowsAllowed::kOne)
+    row->check(whole_number(0));
+  else
+    row->check([](const std::string& text) { return number_list(text, kRowsMax).status().message(); });
   vector->excludes(file);
   row->needs(file);
   // A vector that is given as numbers is meant as it stands.
   add_scale(command, options.scale)->needs(file);
 }
 
-Result<std::vector<float>> read_vector(const VectorOptions& options) {
+std::vector<uint64_t> VectorOptions::row_numbers() const {
+  auto numbers = number_list(rows, kRowsMax);
+  VS_CHECK(numbers.ok());
+  return *std::move(numbers);
+}
+
+namespace {
+
+Result<std::vector<float>> vector_from_text(std::string text) {
+  auto kind = protocol::Value::Kind::kArray;
+  if (text.substr(0, 4) == "f32:")
+    kind = protocol::Value::Kind::kBare;
+  else if (text.empty() || text.front() != '[')
+    text = "[" + text + "]";
+  auto vector = protocol::read_vector({kind, text});
+  if (!vector.ok()) return Status{Code::kBadArgument, "--vector: " + vector.status().message()};
+  return vector;
+}
+
+}  // namespace
+
+Result<std::vector<std::vector<float>>> read_vectors(const VectorOptions& options) {
+  std::vector<std::vector<float>> vectors;
   if (options.file.empty()) {
-    std::string text = options.vector;
-    auto kind = protocol::Value::Kind::kArray;
-    if (text.substr(0, 4) == "f32:")
-      kind = protocol::Value::Kind::kBare;
-    else if (text.empty() || text.front() != '[')
-      text = "[" + text + "]";
-    auto vector = protocol::read_vector({kind, text});
-    if (!vector.ok()) return Status{Code::kBadArgument, "--vector: " + vector.status().message()};
-    return vector;
+    VS_ASSIGN_OR_RETURN(vectors.emplace_back(), vector_from_text(options.vector));
+    return vectors;
   }
   VS_ASSIGN_OR_RETURN(const Scale scale, parse_scale(options.scale));
   VS_ASSIGN_OR_RETURN(const Array array, Array::open(options.file));
-  if (options.row >= array.rows())
-    return Status{Code::kBadArgument, "--row must be below the " + std::to_string(array.rows()) + " rows of " +
-                                          options.file + "; got " + std::to_string(options.row)};
   if (array.columns() > limits::kDimMax)
     return Status{Code::kBadArgument, options.file + " has rows of " + std::to_string(array.columns()) +
                                           " numbers; a vector has at most " + std::to_string(limits::kDimMax)};
-  std::vector<float> vector(array.columns());
-  VS_RETURN_IF_ERROR(array.read_floats(options.row, scale, vector));
-  return vector;
+  for (const uint64_t row : options.row_numbers()) {
+    if (row >= array.rows())
+      return Status{Code::kBadArgument, "--row must be below the " + std::to_string(array.rows()) + " rows of " +
+                                            options.file + "; got " + std::to_string(row)};
+    VS_RETURN_IF_ERROR(array.read_floats(row, scale, vectors.emplace_back(array.columns())));
+  }
+  return vectors;
+}
+
+Result<std::vector<float>> read_vector(const VectorOptions& options) {
+  VS_ASSIGN_OR_RETURN(auto vectors, read_vectors(options));
+  return std::move(vectors.front());
 }
 
 }  // namespace vs::cli

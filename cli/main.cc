@@ -51,6 +51,7 @@ Exit run(int argc, char** argv) {
   vs::cli::add_collection_commands(app, context);
   vs::cli::add_import_command(app, context);
   vs::cli::add_query_command(app, context);
+  vs::cli::add_why_not_command(app, context);
   vs::cli::add_point_commands(app, context);
   vs::cli::add_eval_command(app, context);
   vs::cli::add_export_command(app, context);

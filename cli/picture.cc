@@ -2,9 +2,8 @@
 
 #include <png.h>
 
-#include <algorithm>
+#include <new>
 
-#include "cli/file.h"
 #include "cli/font.h"
 
 namespace vs::cli {
@@ -29,17 +28,16 @@ bool text_pixel(char character, int x, int y, int size) {
   return size == 2 ? smooth_pixel(character, x, y) : glyph_pixel(character, x / size, y / size);
 }
 
-void write_to_file(png_structp png, png_bytep data, size_t bytes) {
-  auto* file = static_cast<OutputFile*>(png_get_io_ptr(png));
-  if (!file->write(data, bytes).ok()) png_error(png, "write");
+void append(png_structp png, png_bytep data, size_t bytes) {
+  static_cast<std::string*>(png_get_io_ptr(png))->append(reinterpret_cast<const char*>(data), bytes);
 }
 
 void flush_nothing(png_structp) {}
 
 // libpng reports errors by a long jump; so this function holds no object with a destructor.
-bool encode(png_structp png, png_infop info, OutputFile* file, const uint8_t* pixels, int width, int height) {
+bool encode(png_structp png, png_infop info, std::string* out, const uint8_t* pixels, int width, int height) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
-  png_set_write_fn(png, file, write_to_file, flush_nothing);
+  png_set_write_fn(png, out, append, flush_nothing);
   png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), 8, PNG_COLOR_TYPE_RGB,
                PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png, info);
@@ -96,14 +94,15 @@ void Picture::text(int x, int y, std::string_view text, int size, Rgb colour) {
   }
 }
 
-Status Picture::write_png(const std::string& path) const {
-  VS_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
+std::string Picture::png() const {
+  std::string out;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png != nullptr ? png_create_info_struct(png) : nullptr;
-  const bool written = info != nullptr && encode(png, info, &file, pixels_.data(), width_, height_);
+  // Nothing but memory can be missing: sizes and colour type are those of a picture.
+  const bool written = info != nullptr && encode(png, info, &out, pixels_.data(), width_, height_);
   png_destroy_write_struct(&png, &info);
-  if (!written) return {Code::kIoError, "cannot write the picture " + path + "; is the disk full?"};
-  return file.commit();
+  if (!written) throw std::bad_alloc();
+  return out;
 }
 
 }  // namespace vs::cli

@@ -1,4 +1,4 @@
-// A raster of RGB pixels with text, written as PNG.
+// A raster of RGB pixels with text, and as PNG.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ class Picture {
   // diagonals.
   void text(int x, int y, std::string_view text, int size, Rgb colour);
 
-  // Errors: kIoError.
-  Status write_png(const std::string& path) const;
+  // The content of a PNG file.
+  std::string png() const;
 
  private:
   int width_;

@@ -31,7 +31,7 @@ struct AddOptions {
 };
 
 Exit add(Context& context, const AddOptions& options) {
-  if (options.vector.vector.empty() && options.vector.file.empty())
+  if (!options.vector.given())
     return context.fail({Code::kBadArgument, "give the vector: --vector V, or --file FILE --row N"});
   const auto vector = read_vector(options.vector);
   if (!vector.ok()) return context.fail(vector.status());

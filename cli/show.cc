@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
-#include <span>
+#include <optional>
+
+#include "cli/table.h"
 
 namespace vs::cli {
 namespace {
@@ -13,104 +16,164 @@ namespace {
 constexpr int kGap = 2;
 constexpr std::string_view kShades = " .:-=+*#%@";
 
-std::string colour_code(int layer, uint8_t grey) {
-  const std::string value = std::to_string(grey);
-  return "\033[" + std::to_string(layer) + ";2;" + value + ";" + value + ";" + value + "m";
+bool is_set(const char* variable) {
+  const char* const value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
 }
 
-// Two rows of an image as one line of text; an odd height leaves the last line without a lower row.
-struct RowPair {
-  std::span<const uint8_t> upper;
-  std::span<const uint8_t> lower;  // empty if there is none
-};
-
-RowPair row_pair(const std::vector<uint8_t>& greys, const ImageShape& shape, int line) {
-  const auto width = static_cast<size_t>(shape.width);
-  const std::span<const uint8_t> rest = std::span(greys).subspan(static_cast<size_t>(line) * 2 * width);
-  return {rest.first(width), rest.subspan(width, rest.size() > width ? width : 0)};
+std::string colour_code(int layer, Rgb colour) {
+  return "\033[" + std::to_string(layer) + ";2;" + std::to_string(colour.red) + ";" + std::to_string(colour.green) +
+         ";" + std::to_string(colour.blue) + "m";
 }
 
-std::string half_blocks(const RowPair& rows) {
+// Brightness as it is seen (Rec. 601).
+int brightness(Rgb colour) { return (299 * colour.red + 587 * colour.green + 114 * colour.blue + 500) / 1000; }
+
+// The mean of the pixels of a square that lie within.
+Rgb mean(const Picture& picture, int left, int top, int side) {
+  std::array<int64_t, 3> sums{};
+  int64_t count = 0;
+  for (int y = top; y < std::min(top + side, picture.height()); ++y)
+    for (int x = left; x < std::min(left + side, picture.width()); ++x, ++count) {
+      const Rgb pixel = picture.at(x, y);
+      sums[0] += pixel.red;
+      sums[1] += pixel.green;
+      sums[2] += pixel.blue;
+    }
+  const auto part = [count](int64_t sum) { return static_cast<uint8_t>((sum + count / 2) / count); };
+  return {part(sums[0]), part(sums[1]), part(sums[2])};
+}
+
+// So many times smaller that it is at most `width` wide.
+Picture shrunk(const Picture& picture, int width) {
+  const int side = (picture.width() + width - 1) / width;
+  Picture out((picture.width() + side - 1) / side, (picture.height() + side - 1) / side, {});
+  for (int y = 0; y < out.height(); ++y)
+    for (int x = 0; x < out.width(); ++x) out.set(x, y, mean(picture, x * side, y * side, side));
+  return out;
+}
+
+// Two rows of an image are one line of text; an odd height leaves the last line without a lower row.
+std::optional<Rgb> lower_pixel(const Picture& image, int x, int line) {
+  if (2 * line + 1 == image.height()) return std::nullopt;
+  return image.at(x, 2 * line + 1);
+}
+
+std::string half_blocks(const Picture& image, int line) {
   constexpr int kForeground = 38;
   constexpr int kBackground = 48;
   std::string out;
-  for (size_t column = 0; column < rows.upper.size(); ++column) {
-    out += colour_code(kForeground, rows.upper[column]);
-    if (!rows.lower.empty()) out += colour_code(kBackground, rows.lower[column]);
+  for (int x = 0; x < image.width(); ++x) {
+    out += colour_code(kForeground, image.at(x, 2 * line));
+    if (const auto lower = lower_pixel(image, x, line)) out += colour_code(kBackground, *lower);
     out += "\u2580";  // upper half block
   }
   return out + "\033[0m";
 }
 
-std::string shades(const RowPair& rows) {
+std::string shades(const Picture& image, int line) {
   std::string out;
-  for (size_t column = 0; column < rows.upper.size(); ++column) {
-    const size_t upper = rows.upper[column];
-    const size_t grey = rows.lower.empty() ? upper : (upper + rows.lower[column]) / 2;
+  for (int x = 0; x < image.width(); ++x) {
+    const int upper = brightness(image.at(x, 2 * line));
+    const auto lower = lower_pixel(image, x, line);
+    const auto grey = static_cast<size_t>(lower ? (upper + brightness(*lower)) / 2 : upper);
     out += kShades[grey * kShades.size() / 256];
   }
   return out;
 }
 
-// Padded or cut to `width` characters; bytes that are not ASCII are replaced, as their width is not known.
-std::string cell(std::string text, int width) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+// Padded or cut to `width` columns.
+std::string cell(const std::string& caption, int width) {
+  std::string text = ascii(caption);
   text.resize(static_cast<size_t>(width), ' ');
   return text;
 }
 
-std::vector<std::string> captions(const GalleryItem& item, bool query) {
-  std::vector<std::string> out;
-  out.push_back(query ? "query" + (item.id.empty() ? "" : " " + item.id) : "id " + item.id);
-  out.push_back(item.label.empty() ? "" : "label " + item.label);
-  out.push_back(item.distance.empty() ? "" : "distance " + item.distance);
-  return out;
+std::array<std::string, 3> captions(const GalleryItem& item, bool query) {
+  const std::string label = item.label.empty() ? "" : "label " + item.label;
+  if (query) return {"query" + (item.name().empty() ? "" : " " + item.name()), label, ""};
+  return {"id " + item.id, label, "distance " + item.distance};
 }
 
 void trim_end(std::string& text) { text.erase(text.find_last_not_of(' ') + 1); }
+
+// Cells side by side, as many lines of cells as are needed.
+class Screen {
+ public:
+  Screen(const ImageShape& shape, const ValueRange& range, const ShowOptions& options)
+      : shape_(shape), range_(range), options_(options) {
+    image_width_ = shrink(Picture(shape.width, shape.height, {})).width();
+    cell_width_ = std::max(image_width_, kCaptionWidth);
+    across_ = static_cast<size_t>(std::max(1, (options.columns + kGap) / (cell_width_ + kGap)));
+  }
+
+  void draw(const GalleryQuery& query) {
+    std::vector<const GalleryItem*> items = {&query.item};
+    for (const GalleryItem& neighbour : query.neighbours) items.push_back(&neighbour);
+    for (size_t begin = 0; begin < items.size(); begin += across_)
+      draw(std::span(items).subspan(begin, std::min(across_, items.size() - begin)), query.item);
+  }
+
+  std::string take() { return std::move(out_); }
+
+ private:
+  static constexpr int kCaptionWidth = 15;  // "distance 1.8914"
+
+  Picture shrink(const Picture& image) const { return shrunk(image, std::max(options_.columns, kCaptionWidth)); }
+
+  void draw(std::span<const GalleryItem* const> items, const GalleryItem& query) {
+    const std::string gap(kGap, ' ');
+    const std::string padding(static_cast<size_t>(cell_width_ - image_width_), ' ');
+    std::vector<Picture> images;
+    images.reserve(items.size());
+    for (const GalleryItem* item : items) images.push_back(shrink(draw_vector(item->values, shape_, range_)));
+    for (int line = 0; line < (images.front().height() + 1) / 2; ++line) {
+      std::string text;
+      for (const Picture& image : images)
+        text.append((options_.colour ? half_blocks : shades)(image, line)).append(padding).append(gap);
+      add_line(std::move(text));
+    }
+    for (size_t caption = 0; caption < 3; ++caption) {
+      std::string text;
+      for (const GalleryItem* item : items)
+        text.append(cell(captions(*item, item == &query)[caption], cell_width_)).append(gap);
+      trim_end(text);
+      if (!text.empty()) add_line(std::move(text));
+    }
+    out_ += '\n';
+  }
+
+  void add_line(std::string text) {
+    trim_end(text);
+    out_ += text + '\n';
+  }
+
+  const ImageShape& shape_;
+  const ValueRange& range_;
+  const ShowOptions& options_;
+  int image_width_ = 0;
+  int cell_width_ = 0;
+  size_t across_ = 1;
+  std::string out_;
+};
 
 }  // namespace
 
 ShowOptions show_options(int file) {
   ShowOptions options;
-  options.colour = ::isatty(file) == 1 && std::getenv("NO_COLOR") == nullptr;
+  const char* const terminal = std::getenv("TERM");
+  const bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
+  options.colour = ::isatty(file) == 1 && !dumb && !is_set("NO_COLOR");
   winsize size{};
   if (::ioctl(file, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) options.columns = size.ws_col;
   return options;
 }
 
 std::string show_gallery(const Gallery& gallery, const ShowOptions& options) {
-  constexpr int kCaptionWidth = 15;  // "distance 1.8914"
-  const int width = std::max(gallery.shape.width, kCaptionWidth);
-  const auto across = static_cast<size_t>(std::max(1, (options.columns + kGap) / (width + kGap)));
-  const std::string gap(kGap, ' ');
-  const std::string padding(static_cast<size_t>(width - gallery.shape.width), ' ');
-  std::string out;
-  for (size_t begin = 0; begin < gallery.items.size(); begin += across) {
-    const size_t end = std::min(begin + across, gallery.items.size());
-    std::vector<std::vector<uint8_t>> greys;
-    greys.reserve(end - begin);
-    for (size_t i = begin; i < end; ++i) greys.push_back(gallery.greys(gallery.items[i]));
-    for (int line = 0; line < (gallery.shape.height + 1) / 2; ++line) {
-      std::string text;
-      for (const auto& image : greys)
-        text.append((options.colour ? half_blocks : shades)(row_pair(image, gallery.shape, line)))
-            .append(padding)
-            .append(gap);
-      trim_end(text);
-      out += text + '\n';
-    }
-    for (size_t caption = 0; caption < 3; ++caption) {
-      std::string text;
-      for (size_t i = begin; i < end; ++i)
-        text.append(cell(captions(gallery.items[i], i == 0)[caption], width)).append(gap);
-      trim_end(text);
-      if (!text.empty()) out += text + '\n';
-    }
-    out += '\n';
-  }
-  return out;
+  const ValueRange range = gallery.range();
+  Screen screen(gallery.shape, range, options);
+  for (const GalleryQuery& query : gallery.queries) screen.draw(query);
+  return screen.take();
 }
 
 }  // namespace vs::cli

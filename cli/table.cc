@@ -59,6 +59,15 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string ascii(std::string_view text) {
+  std::string out;
+  for (const char c : printable(text)) {
+    const bool continues = (c & 0xC0) == 0x80;
+    if (!continues) out += c >= ' ' && c <= '~' ? c : '?';
+  }
+  return out;
+}
+
 std::string csv_cell(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
   std::string out = "\"";

@@ -38,6 +38,9 @@ class Table {
 // question marks.
 std::string printable(std::string_view text);
 
+// With a question mark for each character that is not printable ASCII; so each that is left has one column.
+std::string ascii(std::string_view text);
+
 // Quoted where it holds a comma, a quote or a line break.
 std::string csv_cell(std::string_view text);
 // "%.*f"

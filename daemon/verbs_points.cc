@@ -104,7 +104,14 @@ void write_explain(JsonObject& reply, const storage::SearchReply& found, std::ch
   JsonObject explain(json);
   explain.integer("ef", found.ef);
   explain.flag("exact", found.exact);
+  explain.flag("fell_back", found.fell_back);
   explain.integer("distances", found.distances);
+  {
+    JsonObject from(explain.key("distances_from"));
+    from.integer("short_codes", found.from_short_codes);
+    from.integer("codes", found.from_codes);
+    from.integer("floats", found.distances - found.from_short_codes - found.from_codes);
+  }
   append_array(explain.key("hops"), found.hops, [&](uint32_t hops) { json += std::to_string(hops); });
   if (found.entry_point.empty()) {
     explain.key("entry_point") += "null";

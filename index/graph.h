@@ -50,8 +50,10 @@ struct GraphMemory {
 
 // What one search did.
 struct SearchTrace {
-  uint64_t distances = 0;
-  std::vector<uint32_t> hops;  // nodes expanded on each layer, layer 0 first
+  uint64_t distances = 0;         // computed
+  uint64_t from_short_codes = 0;  // of them
+  uint64_t from_codes = 0;        // of them; all others are from floats
+  std::vector<uint32_t> hops;     // nodes expanded on each layer, layer 0 first
   Slot entry = kNoSlot;
 };
 

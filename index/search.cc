@@ -116,6 +116,7 @@ std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace
     trace->hops.assign(static_cast<size_t>(start.level) + 1, 0);
     trace->entry = start.slot;
     trace->distances = 1;
+    trace->from_short_codes = trace->from_codes = 0;
   }
   SearchScratch& s = scratch();
   const Codes::Use use = codes_.use();
@@ -140,7 +141,16 @@ std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace
   search_layer<true>(short_rows, short_row, entries, pool, 0, kNoSlot, s, trace,
                      use.pca() != nullptr ? &rows : nullptr);
   std::vector<Neighbor> results = s.results;
+  if (trace != nullptr && use.pca() != nullptr) {
+    trace->from_short_codes = trace->distances;
+  } else if (trace != nullptr && rows.of_codes != nullptr) {
+    trace->from_codes = trace->distances;
+  }
   if (use.pca() != nullptr) {
+    if (trace != nullptr) {
+      trace->distances += results.size();
+      trace->from_codes += results.size();
+    }
     order_by(rows, row, results);
     results.resize(std::min<size_t>(results.size(), ef));
   }
@@ -148,6 +158,7 @@ std::vector<Neighbor> Graph::search(const float* query, uint32_t ef, SearchTrace
   // of twice as many as are wanted are enough (docs/benchmarks.md, recall under cosine).
   if (rows.of_codes != nullptr && !(exact && codes_.exact())) {
     results.resize(std::min<size_t>(results.size(), std::max(uint64_t{2} * wanted, uint64_t{wanted} + kRerankMore)));
+    if (trace != nullptr) trace->distances += results.size();
     order_by(codes_.floats(), query, results);
   }
   return results;
@@ -197,7 +208,10 @@ std::vector<Neighbor> Graph::search_exact(const float* query, uint32_t k, Search
     }
   }
   std::sort_heap(nearest.begin(), nearest.end());
-  if (trace != nullptr) trace->distances += distances;
+  if (trace != nullptr) {
+    trace->distances += distances;
+    trace->from_codes += from_codes ? distances : 0;
+  }
   // One came meanwhile that is off the grid.
   if (from_codes && !codes_.exact()) return search_exact(query, k, trace);
   return nearest;

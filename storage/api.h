@@ -65,10 +65,13 @@ struct SearchReply {
   std::vector<Match> matches;  // nearest first, ties by insertion order
   // What the search did, for explain.
   uint32_t ef = 0;
-  bool exact = false;
-  uint64_t distances = 0;      // vectors compared with the query
-  std::vector<uint32_t> hops;  // nodes expanded on each layer, 0 first; empty for an exact search
-  std::string entry_point;     // id of the node where it began; empty if none or if that point is deleted
+  bool exact = false;             // all live points were compared
+  bool fell_back = false;         // and that was not asked for: the graph gave too few
+  uint64_t distances = 0;         // computed
+  uint64_t from_short_codes = 0;  // of them
+  uint64_t from_codes = 0;        // of them; all others are from floats
+  std::vector<uint32_t> hops;     // nodes expanded on each layer, 0 first; empty for an exact search
+  std::string entry_point;        // id of the node where it began; empty if none or if that point is deleted
 };
 
 struct ScanRequest {

@@ -161,6 +161,7 @@ Result<std::optional<CollectionImpl::Collected>> CollectionImpl::search(const Ge
   for (int tries = 0;; ++tries) {
     for (const Slot slot : generation.replacements().since(replacements)) {
       const Neighbor neighbor{graph.distance(query.data(), slot), slot};
+      ++trace.distances;
       const auto place = std::lower_bound(neighbors.begin(), neighbors.end(), neighbor);
       if (place == neighbors.end() || place->slot != slot) neighbors.insert(place, neighbor);
     }
@@ -204,7 +205,10 @@ Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
     if (reply.exact) asked *= 2;
     reply.exact = true;
   }
+  reply.fell_back = reply.exact && !request.exact;
   reply.distances = trace.distances;
+  reply.from_short_codes = trace.from_short_codes;
+  reply.from_codes = trace.from_codes;
   reply.hops = std::move(trace.hops);
   return reply;
 }

@@ -34,6 +34,9 @@ class Pca(harness.DaemonTest):
         harness.eventually(lambda: (s := self.stats())["generation"] == generation and "pca" in s, LEARNED_S, "short codes")
         return self.stats()["pca"]
 
+    def distances_from(self, query):
+        return self.client.ok(f"SEARCH {self.name} {harness.f32(query)} k={K} ef=64 explain=true")["explain"]["distances_from"]
+
     def assert_finds_what_is_near(self, queries):
         hits = 0
         for query in queries:
@@ -57,6 +60,9 @@ class Pca(harness.DaemonTest):
         self.assertEqual(pca["components"], 48)
         self.assertGreater(pca["share"], 0.94)
         self.assertGreaterEqual(pca["bytes"], 64 * POINTS)
+        kinds = self.distances_from(queries[0])
+        self.assertGreater(kinds["short_codes"], 96)
+        self.assertEqual((kinds["codes"], kinds["floats"]), (96, 20))
         self.assert_finds_what_is_near(queries)
         # What comes now, goes, or changes.
         self.add(self.near_a_plane(300), first=POINTS)

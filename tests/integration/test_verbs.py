@@ -350,8 +350,15 @@ class Search(harness.DaemonTest):
 
     def test_explain(self):
         self.grid()
-        reply = self.client.ok(f"SEARCH {self.name} [0,0] k=1 explain=true")
-        self.assertGreater(len(reply), 1)
+        explain = self.client.ok(f"SEARCH {self.name} [0,0] k=1 explain=true")["explain"]
+        self.assertEqual(set(explain), {"ef", "exact", "fell_back", "distances", "distances_from", "hops", "entry_point", "time_us"})
+        self.assertEqual((explain["ef"], explain["exact"], explain["fell_back"]), (64, False, False))
+        self.assertEqual(explain["distances_from"], {"short_codes": 0, "codes": 0, "floats": explain["distances"]})
+        self.assertGreater(explain["distances"], 0)
+        self.assertEqual(len(explain["hops"]), len(self.client.ok(f"STATS {self.name}")["layers"]))
+        self.client.ok(f"GET {self.name} {explain['entry_point']}")
+        exact = self.client.ok(f"SEARCH {self.name} [0,0] k=1 exact=true explain=true")["explain"]
+        self.assertEqual((exact["exact"], exact["fell_back"], exact["hops"], exact["entry_point"]), (True, False, [], None))
         self.assertEqual(set(self.client.ok(f"SEARCH {self.name} [0,0] k=1 explain=false")), {"matches"})
 
     def test_deleted_points_never_show(self):

@@ -239,54 +239,5 @@ class PointCommands(VsctlTest):
         self.assertEqual(self.csv("scan", self.name), [["id", "attributes"]])
 
 
-class Query(VsctlTest):
-    def test_outputs(self):
-        self.fill()
-        self.assertEqual(self.run_ctl("query", self.name, "--vector", "4.25,0", "-k", "2").stdout,
-                         "rank  id  label  distance\n   1  4   1        0.2500\n   2  5   2        0.7500\n")
-        reply = self.json("query", self.name, "--id", "4", "-k", "3", "--ef", "50")
-        self.assertEqual(reply["matches"][0], {"id": "3", "distance": 1, "attributes": {"label": 0}})
-        self.assertEqual(len(reply["matches"]), 3)
-        self.assertEqual(self.csv("query", self.name, "--vector", "0,0", "-k", "1", "--exact"),
-                         [["rank", "id", "label", "distance"], ["1", "0", "0", "0"]])
-        self.assertEqual(len(self.json("query", self.name, "--vector", "0,0", "--radius", "2.5")["matches"]), 3)
-        self.assertIn("explain", self.json("query", self.name, "--vector", "0,0", "--explain"))
-        self.assertIn("explain.ef", self.run_ctl("query", self.name, "--vector", "0,0", "--explain").stdout)
-        self.run_ctl("query", self.name, "--id", "none", code=NOT_FOUND)
-        self.run_ctl("query", "nothing", "--id", "1", code=NOT_FOUND)
-        self.run_ctl("query", self.name, "--vector", "1", code=FAILURE)
-
-    def test_pictures(self):
-        self.client.ok(f"CREATE {self.name} dim=4 seed=1")
-        for i in range(5):
-            self.client.ok(f'ADD {self.name} {i} [0,{i},{2 * i},1] {{"label":"l{i}"}}')
-        picture = self.folder / "out.png"
-        reply = self.json("query", self.name, "--id", "2", "-k", "3", "--picture", picture)
-        self.assertNotIn("vector", reply["matches"][0])
-        data = picture.read_bytes()
-        self.assertEqual(data[:8], b"\x89PNG\r\n\x1a\n")
-        width, height = struct.unpack(">II", data[16:24])
-        self.assertGreater(width, 4 * 100)
-        shown = self.run_ctl("query", self.name, "--id", "2", "-k", "1", "--show").stdout
-        self.assertRegex(shown, r"query 2 +id [13]\nlabel l2 +label l[13]\n")
-        self.assertNotIn("\033", shown)
-        done = self.run_ctl("query", self.name, "--id", "2", "--show", "--shape", "1x4", "--output", "json")
-        json.loads(done.stdout)
-        self.assertIn("query 2", done.stderr)
-        self.run_ctl("query", self.name, "--id", "2", "--show", "--shape", "3x4", code=USAGE)
-        self.run_ctl("query", self.name, "--id", "2", "--picture", "/nonexistent/a.png", code=FAILURE)
-
-    def test_labels_of_the_query(self):
-        self.create()
-        self.client.ok(f'ADD {self.name} a [1,1] {{"label":8}}')
-        path = npy(self.folder / "v.npy", [1, 1, 2, 2], columns=2)
-        labels = npy(self.folder / "l.npy", [8, 9], "<i4")
-        shown = self.run_ctl("query", self.name, "--file", path, "--row", "1", "--labels", labels, "--show",
-                             "--shape", "1x2").stdout
-        self.assertIn("label 9", shown)
-        short = npy(self.folder / "s.npy", [8], "<i4")
-        self.run_ctl("query", self.name, "--file", path, "--row", "1", "--labels", short, code=USAGE)
-
-
 if __name__ == "__main__":
     harness.main()

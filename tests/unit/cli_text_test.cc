@@ -52,6 +52,8 @@ TEST(CliTableTest, ControlCharactersDoNotReachTheTerminal) {
   EXPECT_EQ(printable("é 漢 😀 \u200d"), "é 漢 😀 \u200d");
 }
 
+TEST(CliTableTest, AsciiHasOneCharacterForEach) { EXPECT_EQ(ascii("aé漢😀z\n\xff"), "a???z??"); }
+
 TEST(CliTableTest, APartGoesOnInTheColumnsOfTheOneBefore) {
   Table first({{"id"}, {"n"}});
   first.add({"long", "1"});

@@ -176,6 +176,20 @@ TEST(Codes, RecallIsThatOfFloats) {
   }
 }
 
+TEST(Codes, TheTraceSaysWhatDistancesAreFrom) {
+  HeapGraph g(32, 2000, Metric::kL2, 8, 7, true);
+  g.add(0, 2000);
+  SearchTrace trace;
+  const std::vector<float> query(32);
+  g.graph.search(query.data(), 50, &trace, 10);
+  EXPECT_EQ(trace.from_short_codes, 0u);
+  EXPECT_EQ(trace.distances - trace.from_codes, 20u) << "floats: of twice as many as are wanted";
+  SearchTrace exact;
+  g.graph.search_exact(query.data(), 10, &exact);
+  EXPECT_EQ(exact.distances, 2000u);
+  EXPECT_EQ(exact.from_codes, 0u) << "these codes are not exact";
+}
+
 TEST(Codes, ExactOnesGiveTheDistancesOfFloats) {
   const uint32_t dim = 70;
   const uint32_t points = 3000;

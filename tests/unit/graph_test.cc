@@ -257,6 +257,7 @@ TEST(Graph, TraceCountsTheWork) {
   EXPECT_EQ(trace.hops.size(), static_cast<size_t>(g.graph.entry().level) + 1);
   EXPECT_GE(trace.hops[0], 50u);
   EXPECT_GT(trace.distances, trace.hops[0]);
+  EXPECT_EQ(trace.from_codes + trace.from_short_codes, 0u) << "there are none";
   SearchTrace exact;
   g.graph.search_exact(query.data(), 5, &exact);
   EXPECT_EQ(exact.distances, 2000u);

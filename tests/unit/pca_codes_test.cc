@@ -120,6 +120,11 @@ TEST(PcaCodes, SearchesFindWhatCodesFind) {
     ASSERT_TRUE(g.graph.codes().pca_state());
     EXPECT_FALSE(g.graph.codes().pca_due());
     EXPECT_GE(recall(), without - 0.01) << metric_name(metric);
+    SearchTrace trace;
+    g.graph.search(queries.front().data(), 48, &trace, 10);
+    EXPECT_GT(trace.from_short_codes, 72u);
+    EXPECT_EQ(trace.from_codes, 72u) << "of half as many more than ef";
+    EXPECT_EQ(trace.distances - trace.from_short_codes - trace.from_codes, 20u);
   }
 }
 
