@@ -8,6 +8,7 @@
 #include <cmath>
 #include <ctime>
 #include <deque>
+#include <fstream>
 #include <mutex>
 
 #include "cli/client.h"
@@ -30,10 +31,22 @@ constexpr std::chrono::milliseconds kLook{100};
 nanoseconds from_seconds(double seconds) { return nanoseconds(std::llround(seconds * 1e9)); }
 double to_seconds(nanoseconds duration) { return std::chrono::duration<double>(duration).count(); }
 
-nanoseconds thread_cpu_time() {
+// Of the calling thread since it began.
+struct ThreadTimes {
+  nanoseconds running{0};
+  nanoseconds ready{0};  // could have run, and another had the processor; 0 where the system does not say
+
+  ThreadTimes operator-(const ThreadTimes& before) const { return {running - before.running, ready - before.ready}; }
+};
+
+ThreadTimes thread_times() {
   timespec time{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+  ThreadTimes times{std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec)};
+  int64_t running = 0;
+  int64_t ready = 0;
+  if (std::ifstream("/proc/thread-self/schedstat") >> running >> ready) times.ready = nanoseconds(ready);
+  return times;
 }
 
 // What all connections share.
@@ -106,7 +119,7 @@ class Worker {
     ::prctl(PR_SET_TIMERSLACK, 1UL);
     const Status status = exchange();
     if (!status.ok()) run_.stop(status, status.code() == Code::kIoError);
-    if (counting_) cpu_time_ = thread_cpu_time() - cpu_before_;
+    if (counting_) times_ = thread_times() - times_before_;
     run_.working.fetch_sub(1, std::memory_order_relaxed);
   }
 
@@ -118,7 +131,7 @@ class Worker {
     result.written.push_back(written_);
     result.seconds = std::max(result.seconds, to_seconds(last_reply_));
   }
-  double cpu_seconds() const { return to_seconds(cpu_time_); }
+  const ThreadTimes& times() const { return times_; }
 
  private:
   struct InFlight {
@@ -205,7 +218,7 @@ class Worker {
   Status send(Clock::time_point due, bool counted) {
     if (counted && !counting_) {
       counting_ = true;
-      cpu_before_ = thread_cpu_time();
+      times_before_ = thread_times();
     }
     const uint64_t index = next_arrival();
     const std::string& vector = run_.queries.vectors[index % run_.queries.vectors.size()];
@@ -251,8 +264,8 @@ class Worker {
   bool over_ = false;      // nothing is to be sent any more
   bool was_full_ = false;  // the next request had to wait for replies
   bool counting_ = false;
-  nanoseconds cpu_before_{0};
-  nanoseconds cpu_time_{0};
+  ThreadTimes times_before_;
+  ThreadTimes times_;
   nanoseconds last_reply_{0};
   BenchOperation searches_;
   BenchOperation writes_;
@@ -338,8 +351,8 @@ BenchResult run_bench(const Settings& settings, const BenchPlan& plan, const Eva
   double cpu_seconds = 0;
   for (const Worker& worker : workers) {
     worker.add_to(result);
-    cpu_seconds += worker.cpu_seconds();
-    result.busiest_thread = std::max(result.busiest_thread, worker.cpu_seconds());
+    cpu_seconds += to_seconds(worker.times().running);
+    result.busiest_thread = std::max(result.busiest_thread, to_seconds(worker.times().running + worker.times().ready));
   }
   const double seconds = std::max(result.seconds, 1e-9);
   result.cpu_cores = cpu_seconds / seconds;

@@ -57,7 +57,7 @@ struct BenchResult {
   uint64_t unsent = 0;   // open loop: due, but at the end their connections still had as many requests as they may have
   Histogram lateness;    // open loop: how late a request was sent although its connection was free
   double cpu_cores = 0;  // that this program's connections used, on average
-  double busiest_thread = 0;      // part of a core, 0..1, of the connection that used most
+  double busiest_thread = 0;  // part of the time, 0..1, in which a connection's thread ran or waited for a processor
   std::vector<uint64_t> written;  // a connection: how many of its points may exist
   bool interrupted = false;       // Ctrl-C ended it early
   Status failed;                  // the error that ended it early, if there was one

@@ -74,15 +74,18 @@ Bottleneck bottleneck_of(const BenchResult& result) {
   all.merge(result.writes.latencies);
   if (all.count() == 0) return found;
   if (result.busiest_thread > kBusyThread) {
-    found.warning =
-        "a connection's thread in vsctl was busy for " + fixed(result.busiest_thread * 100, 0) +
-        "% of the time, so vsctl may be what limits the rate; use more --connections or a smaller --pipeline";
+    found.warning = "one of the load generator's threads ran or waited for a processor for " +
+                    fixed(result.busiest_thread * 100, 0) +
+                    "% of the time, so it may be what limits the rate; use more --connections, a smaller --pipeline or "
+                    "another machine";
   } else if (result.cpu_cores > kBusyMachine * found.cores) {
-    found.warning = "vsctl used " + fixed(result.cpu_cores, 1) + " of this machine's " + fixed(found.cores, 0) +
+    found.warning = "the load generator used " + fixed(result.cpu_cores, 1) + " of this machine's " +
+                    fixed(found.cores, 0) +
                     " cores, so it may be what limits the rate; use fewer --connections or another machine";
   } else if (found.late_p99_ms > kLateMs && found.late_p99_ms > kLatePart * to_ms(all.percentile(99))) {
-    found.warning = "vsctl sent 1% of the requests more than " + fixed(found.late_p99_ms, 2) +
-                    " ms late, which is part of the latencies; use a lower --rate, fewer --connections or another "
+    found.warning = "1% of the requests were sent more than " + fixed(found.late_p99_ms, 2) +
+                    " ms late by the load generator, which is part of their latencies; use a lower --rate, fewer "
+                    "--connections or another "
                     "machine";
   }
   return found;

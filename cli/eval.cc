@@ -8,6 +8,7 @@
 
 #include "cli/client.h"
 #include "cli/context.h"
+#include "cli/interrupt.h"
 #include "cli/points.h"
 #include "cli/progress.h"
 #include "cli/threads.h"
@@ -33,7 +34,7 @@ class Runner {
   // Queries are handed out one by one; each has its own place in the result, so that only errors need the lock.
   void work(Client& client) {
     std::string request;
-    for (size_t i = next_++; i < queries_.size() && !stopped_; i = next_++) {
+    for (size_t i = next_++; i < queries_.size() && !stopped_ && !Interrupt::requested(); i = next_++) {
       request = prefix_ + queries_[i] + options_;
       const auto start = Clock::now();
       const auto reply = client.call(request);

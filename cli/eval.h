@@ -39,7 +39,7 @@ struct SearchRun {
   Status failed;      // the first error, if any
   bool lost = false;  // it was the connection's
 };
-// Runs every query once: `options` is appended to each request (" k=10 ef=64"). Each connection waits for a reply
+// Runs every query once, until an interrupt is requested: `options` is appended to each request (" k=10 ef=64"). Each connection waits for a reply
 // before its next request. `what` names the run in the progress bar.
 SearchRun run_searches(const Settings& settings, const std::string& collection, const EvalQueries& queries,
                        const std::string& options, unsigned connections, const std::string& what);

@@ -32,11 +32,16 @@ RecallEstimate estimate_recall(const std::vector<double>& recalls) {
   return estimate;
 }
 
+uint64_t queries_at_least(double target) {
+  // Less than a rounding error of the division is no query.
+  return static_cast<uint64_t>(std::ceil(std::min(kRuleOfThree / (1 - target) - 1e-6, 1e18)));
+}
+
 std::optional<uint64_t> queries_needed(const RecallEstimate& estimate, double target) {
   if (estimate.mean <= target) return std::nullopt;
   const double by_deviation = std::pow(kZ95 * estimate.deviation / (estimate.mean - target), 2);
-  const double needed = std::ceil(std::max(by_deviation, kRuleOfThree / (1 - target)) - 1e-6);
-  return needed < 1e15 ? std::optional(static_cast<uint64_t>(needed)) : std::nullopt;
+  if (by_deviation > 1e15) return std::nullopt;
+  return std::max(static_cast<uint64_t>(std::ceil(by_deviation)), queries_at_least(target));
 }
 
 Result<Tuning> find_ef(uint64_t ef_min, uint64_t ef_max, double target,

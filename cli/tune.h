@@ -23,6 +23,8 @@ struct RecallEstimate {
 };
 // REQUIRES: not empty.
 RecallEstimate estimate_recall(const std::vector<double>& recalls);
+// Fewer queries cannot reach the target, whatever they show. REQUIRES: target < 1.
+uint64_t queries_at_least(double target);
 // About how many queries it takes until `low` reaches the target, if more of them are like these; nullopt if the mean does
 // not. REQUIRES: target < 1.
 std::optional<uint64_t> queries_needed(const RecallEstimate& estimate, double target);

@@ -19,7 +19,7 @@ struct TuneOptions {
   std::string scale = "1";
   double target = 0;
   uint64_t k = limits::kKDefault;
-  uint64_t sample = 1000;
+  std::optional<uint64_t> sample;
   unsigned connections = 2;
   bool set = false;
   bool explore = false;
@@ -96,6 +96,17 @@ Table table_of(const ordered_json& rows, bool short_numbers) {
   return table;
 }
 
+// How many queries to ask. Errors: kBadRequest (the file has too few for the target).
+Result<uint64_t> sample_size(const TuneOptions& options, uint64_t rows) {
+  constexpr uint64_t kDefault = 1000;
+  const uint64_t least = queries_at_least(options.target);
+  const uint64_t sample = std::min(options.sample.value_or(std::max(kDefault, 2 * least)), rows);
+  if (sample >= least) return sample;
+  return Status{Code::kBadRequest, "a recall of " + cell_text(options.target, false) + " cannot be told from " +
+                                       std::to_string(sample) + " queries; expected at least " + std::to_string(least) +
+                                       (sample == rows ? ", in a larger file" : ", with --sample")};
+}
+
 // How far the sample reaches, when it does not reach the target.
 std::string why_not(const TuneOptions& options, const Tuning& tuning) {
   const RecallEstimate& best = tuning.steps.back().recall;
@@ -142,14 +153,14 @@ std::vector<GraphParameters> grid_of(const TuneOptions& options, const GraphPara
 // Nullopt after an error, with the exit code in `exit`.
 std::optional<ordered_json> explore(Context& context, const TuneOptions& options, const Present& present,
                                     const TuneTask& task, Exit& exit) {
-  const auto points = sample_points(context, options.name, options.points, exit);
-  if (!points) return std::nullopt;
   const auto daemon = PrivateDaemon::start({.program = options.program, .scratch = options.scratch, .snapshot = ""});
   if (!daemon.ok()) {
     exit = fail_run(context, {daemon.status().code(), "cannot start a vsd to build on: " + daemon.status().message()},
                     false);
     return std::nullopt;
   }
+  const auto points = sample_points(context, options.name, options.points, exit);
+  if (!points) return std::nullopt;
   Settings settings;
   settings.socket = daemon->socket();
   const auto graphs = explore_graphs(settings, present.create, *points, grid_of(options, present.graph), task);
@@ -187,7 +198,9 @@ Exit tune(Context& context, const TuneOptions& options) {
   if (!reply) return context.exit();
   const ordered_json stats = parse_json(*reply);
   if (const Status status = check_queries(options.name, stats, *file); !status.ok()) return context.fail(status);
-  const auto queries = encode_queries(*file, *scale, options.sample, Rows::kSpread);
+  const auto sample = sample_size(options, file->rows());
+  if (!sample.ok()) return context.fail(sample.status());
+  const auto queries = encode_queries(*file, *scale, *sample, Rows::kSpread);
   if (!queries.ok()) return context.fail(queries.status());
 
   const Interrupt interrupt;
@@ -271,9 +284,10 @@ void add_tune_command(CLI::App& app, Context& context) {
       });
   command->add_option("-k", options->k, "Neighbours")->check(whole_number(1, limits::kKMax))->capture_default_str();
   add_scale(*command, options->scale);
-  command->add_option("--sample", options->sample, "Queries to ask, spread over the file")
-      ->check(whole_number(2))
-      ->capture_default_str();
+  command
+      ->add_option("--sample", options->sample,
+                   "Queries to ask, spread over the file (default 1000, or twice what the target needs at least)")
+      ->check(whole_number(2));
   command->add_option("--connections", options->connections, "Connections that search at the same time")
       ->check(whole_number(1, 256))
       ->capture_default_str();

@@ -272,9 +272,10 @@ class Tune(LoadTest):
         queries = self.fill_random(300)
         reply = self.daemon.vsctl("tune", self.name, "--queries", queries, "--target-recall", "0.99", "--sample", "100",
                                   "--set", "--output", "json")
-        self.assertEqual(reply.returncode, FAILURE)
-        self.assertIsNone(json.loads(reply.stdout)["ef"])
-        self.assertIn("about 300 queries are needed, so take 200 more", reply.stderr)
+        self.assertEqual((reply.returncode, reply.stdout), (FAILURE, ""))
+        self.assertIn("a recall of 0.99 cannot be told from 100 queries; expected at least 300, with --sample", reply.stderr)
+        reply = self.run_ctl("tune", self.name, "--queries", queries, "--target-recall", "0.999", code=FAILURE)
+        self.assertIn("expected at least 3000, in a larger file", reply.stderr)
         self.assertEqual(self.client.ok(f"STATS {self.name}")["ef_search"], 64)
 
     def test_explore(self):
