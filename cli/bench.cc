@@ -10,6 +10,7 @@
 #include <deque>
 #include <fstream>
 #include <mutex>
+#include <numeric>
 
 #include "cli/client.h"
 #include "cli/context.h"
@@ -365,15 +366,17 @@ BenchResult run_bench(const Settings& settings, const BenchPlan& plan, const Eva
 
 Result<uint64_t> delete_written(const Settings& settings, const BenchPlan& plan, const std::vector<uint64_t>& written) {
   constexpr uint64_t kAtOnce = 500;
+  Progress progress("deleting", "points", std::accumulate(written.begin(), written.end(), uint64_t{0}));
   VS_ASSIGN_OR_RETURN(Client client, Client::connect(settings));
   uint64_t deleted = 0;
   for (size_t connection = 0; connection < written.size(); ++connection)
     for (uint64_t first = 0; first < written[connection]; first += kAtOnce) {
+      const uint64_t last = std::min(first + kAtOnce, written[connection]);
       std::string request = "DEL " + plan.collection;
-      for (uint64_t i = first; i < std::min(first + kAtOnce, written[connection]); ++i)
-        request += ' ' + written_id(plan.id_prefix, connection, i);
+      for (uint64_t i = first; i < last; ++i) request += ' ' + written_id(plan.id_prefix, connection, i);
       VS_ASSIGN_OR_RETURN(const protocol::Reply reply, client.call(request));
       VS_RETURN_IF_ERROR(reply.status);
+      progress.advance(last - first);
       const auto count = parse_json(reply.json).value("deleted", nlohmann::ordered_json());
       if (count.is_number_unsigned()) deleted += count.get<uint64_t>();
     }
