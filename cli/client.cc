@@ -1,6 +1,7 @@
 #include "cli/client.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -10,7 +11,9 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <vector>
 
 #include "cli/json_cursor.h"
@@ -26,7 +29,13 @@ struct Client::Connection {
   Stream::socket socket{io};
   std::string buffer;  // bytes that came in; [consumed, size) are not yet handed out
   size_t consumed = 0;
+  std::string unsent;     // what post() took and the daemon did not read yet
   bool answered = false;  // the peer has answered something, so it is no port that only accepts
+
+  // Waits for bytes and appends them to `buffer`, from which it removes what was handed out.
+  Status read_some();
+  // Sends of `unsent` what the peer takes now.
+  Status send_some();
 };
 
 struct Client::Expectation {
@@ -107,7 +116,29 @@ boost::system::error_code connect_one(asio::io_context& io, Stream::socket& sock
   return result;
 }
 
+Status lost(const std::string& why) { return {Code::kIoError, "the connection was lost (" + why + ")"}; }
+
 }  // namespace
+
+Status Client::Connection::read_some() {
+  buffer.erase(0, std::exchange(consumed, 0));
+  const size_t before = buffer.size();
+  if (before > kReplyBytesMax)
+    return {Code::kBadRequest, "expected a reply line of vsd, got " + std::to_string(before >> 20) +
+                                   " MiB without an end; is another program at this address?"};
+  buffer.resize(before + kReadBytes);
+  boost::system::error_code error;
+  const size_t got = socket.read_some(asio::buffer(buffer.data() + before, kReadBytes), error);
+  buffer.resize(before + got);
+  if (error == asio::error::eof) return {Code::kIoError, "the daemon closed the connection"};
+  return error ? lost(error.message()) : Status();
+}
+
+Status Client::Connection::send_some() {
+  const ssize_t sent = ::send(socket.native_handle(), unsent.data(), unsent.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0) unsent.erase(0, static_cast<size_t>(sent));
+  return sent >= 0 || errno == EAGAIN || errno == EINTR ? Status() : lost(std::strerror(errno));
+}
 
 Client::Client(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
 Client::Client(Client&&) noexcept = default;
@@ -150,18 +181,39 @@ Result<Client> Client::connect(const Settings& settings) try {
 Status Client::send(std::string_view lines) {
   boost::system::error_code error;
   asio::write(connection_->socket, asio::buffer(lines.data(), lines.size()), error);
-  if (error) return {Code::kIoError, "the connection was lost (" + error.message() + ")"};
-  return {};
+  return error ? lost(error.message()) : Status();
+}
+
+Status Client::post(std::string_view lines) {
+  connection_->unsent += lines;
+  return connection_->send_some();
+}
+
+Result<bool> Client::wait_for_reply(Clock::time_point deadline) {
+  Connection& connection = *connection_;
+  for (size_t searched = 0;;) {
+    if (connection.buffer.find('\n', connection.consumed + searched) != std::string::npos) return true;
+    searched = connection.buffer.size() - connection.consumed;
+    const auto left = std::max(std::chrono::nanoseconds(deadline - Clock::now()), std::chrono::nanoseconds(0));
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+    const timespec timeout{seconds.count(), (left - seconds).count()};
+    const int events = connection.unsent.empty() ? POLLIN : POLLIN | POLLOUT;
+    pollfd poll{connection.socket.native_handle(), static_cast<short>(events), 0};
+    const int ready = ::ppoll(&poll, 1, &timeout, nullptr);
+    if (ready == 0 || (ready < 0 && errno == EINTR)) return false;
+    if ((poll.revents & POLLOUT) != 0) VS_RETURN_IF_ERROR(connection.send_some());
+    // An error is the read's to report.
+    if ((poll.revents & ~POLLOUT) != 0 || ready < 0) VS_RETURN_IF_ERROR(connection.read_some());
+  }
 }
 
 Result<protocol::Reply> Client::receive() { return receive(Expectation{}); }
 
 Result<protocol::Reply> Client::receive(const Expectation& expected) {
   const auto deadline = Clock::now() + kReplyTimeout;
-  std::string& buffer = connection_->buffer;
-  size_t searched = connection_->consumed;
-  for (;;) {
-    const size_t end = buffer.find('\n', searched);
+  const std::string& buffer = connection_->buffer;
+  for (size_t searched = 0;;) {  // bytes of the unfinished line
+    const size_t end = buffer.find('\n', connection_->consumed + searched);
     if (end != std::string::npos) {
       const std::string_view line(buffer.data() + connection_->consumed, end - connection_->consumed);
       connection_->consumed = end + 1;
@@ -170,22 +222,11 @@ Result<protocol::Reply> Client::receive(const Expectation& expected) {
       connection_->answered = true;
       return reply;
     }
-    buffer.erase(0, std::exchange(connection_->consumed, 0));
-    const size_t before = buffer.size();
-    if (before > kReplyBytesMax)
-      return Status{Code::kBadRequest, "expected a reply line of vsd, got " + std::to_string(before >> 20) +
-                                           " MiB without an end; is another program at this address?"};
-    searched = before;
+    searched = buffer.size() - connection_->consumed;
     if (expected.at_once && !wait_readable(connection_->socket.native_handle(), deadline))
       return Status{Code::kIoError, "no answer to " + std::string(expected.verb) + " within " +
                                         std::to_string(kReplyTimeout.count()) + " s"};
-    buffer.resize(before + kReadBytes);
-    boost::system::error_code error;
-    const size_t got = connection_->socket.read_some(asio::buffer(buffer.data() + before, kReadBytes), error);
-    buffer.resize(before + got);
-    if (error)
-      return Status{Code::kIoError, error == asio::error::eof ? "the daemon closed the connection"
-                                                              : "the connection was lost (" + error.message() + ")"};
+    VS_RETURN_IF_ERROR(connection_->read_some());
   }
 }
 

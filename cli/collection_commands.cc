@@ -131,6 +131,25 @@ void add_create(CLI::App& app, Context& context) {
              [&context, options] { return create(context, options->name, options->dim, options->settings); });
 }
 
+void add_alter(CLI::App& app, Context& context) {
+  struct Options {
+    std::string name;
+    uint64_t ef_search = 0;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("alter", "Change a collection's ef_search, for new searches at once");
+  add_name(*command, options->name);
+  command->add_option("--ef-search", options->ef_search, "Candidates of a search that names no ef")
+      ->required()
+      ->check(whole_number(1, limits::kEfMax));
+  command->footer(
+      "`vsctl tune` finds a value for a recall. Other settings need another graph: see `vsctl rebuild`.\n\n"
+      "Example:\n  vsctl alter fashion --ef-search 128");
+  set_action(*command, context, [&context, options] {
+    return print_reply(context, "ALTER " + options->name + " ef_search=" + std::to_string(options->ef_search));
+  });
+}
+
 void add_drop(CLI::App& app, Context& context) {
   struct Options {
     std::string name;
@@ -153,6 +172,7 @@ void add_collection_commands(CLI::App& app, Context& context) {
   add_simple(app, context, "list", "List the collections", [&context] { return list(context); });
   add_stats(app, context);
   add_create(app, context);
+  add_alter(app, context);
   add_drop(app, context);
   add_simple(app, context, "checkpoint", "Bring the mapped files to disk, so that the next start has little to replay",
              [&context] { return print_reply(context, "CHECKPOINT"); });

@@ -11,13 +11,15 @@
 
 namespace vs::cli {
 
-void add_collection_commands(CLI::App& app, Context& context);  // ping info list stats create drop checkpoint
+void add_collection_commands(CLI::App& app, Context& context);  // ping info list stats create alter drop checkpoint
 void add_point_commands(CLI::App& app, Context& context);       // add get delete scan
 void add_query_command(CLI::App& app, Context& context);
 void add_why_not_command(CLI::App& app, Context& context);
 void add_import_command(CLI::App& app, Context& context);
 void add_export_command(CLI::App& app, Context& context);
 void add_eval_command(CLI::App& app, Context& context);
+void add_bench_command(CLI::App& app, Context& context);
+void add_tune_command(CLI::App& app, Context& context);
 void add_check_command(CLI::App& app, Context& context);
 void add_rebuild_commands(CLI::App& app, Context& context);  // rebuild compact
 void add_jobs_command(CLI::App& app, Context& context);

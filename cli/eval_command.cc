@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "cli/arguments.h"
+#include "cli/chart.h"
 #include "cli/commands.h"
 #include "cli/eval.h"
 
@@ -16,20 +19,14 @@ struct EvalOptions {
   uint64_t limit = 0;
   std::string scale = "1";
   unsigned connections = 2;
+  std::string plot;
 };
 
 Exit fail_run(const Context& context, const SearchRun& run) {
   return run.lost ? context.fail_connection(run.failed) : context.fail(run.failed);
 }
 
-Status check_dimension(const ordered_json& stats, const Array& queries) {
-  const std::string dim = stats.is_object() ? cell_text(stats.value("dim", ordered_json()), false) : "";
-  if (dim == std::to_string(queries.columns())) return {};
-  return {Code::kDimensionMismatch, queries.path() + ": expected rows of " + dim +
-                                        " numbers as in the collection; got " + std::to_string(queries.columns())};
-}
-
-Result<Truth> truth_from_file(const EvalOptions& options, uint64_t queries) {
+Result<Answers> truth_from_file(const EvalOptions& options, uint64_t queries) {
   VS_ASSIGN_OR_RETURN(const Array file, Array::open(options.truth));
   if (!file.integers() || file.shape().size() != 2)
     return Status{Code::kBadRequest,
@@ -42,7 +39,8 @@ Result<Truth> truth_from_file(const EvalOptions& options, uint64_t queries) {
 }
 
 // Prints the error and returns nullopt with the exit code in `exit`.
-std::optional<Truth> make_truth(Context& context, const EvalOptions& options, const EvalQueries& queries, Exit& exit) {
+std::optional<Answers> make_truth(Context& context, const EvalOptions& options, const EvalQueries& queries,
+                                  Exit& exit) {
   if (!options.truth.empty()) {
     auto truth = truth_from_file(options, queries.vectors.size());
     if (truth.ok()) return *std::move(truth);
@@ -51,9 +49,25 @@ std::optional<Truth> make_truth(Context& context, const EvalOptions& options, co
   }
   SearchRun run = run_searches(context.settings, options.name, queries, " exact=true k=" + std::to_string(options.k),
                                options.connections, "exact search");
-  if (run.failed.ok()) return std::move(run.ids);
+  if (run.failed.ok()) return std::move(run.answers);
   exit = fail_run(context, run);
   return std::nullopt;
+}
+
+// `result` as eval() prints it.
+Chart chart_of(const EvalOptions& options, const ordered_json& result, const ordered_json& live) {
+  const std::string recall_at = "recall@" + std::to_string(options.k);
+  Chart chart;
+  chart.title = options.name + ": " + recall_at + " against queries a second";
+  chart.subtitle = cell_text(live, false) + " points, " + result["queries"].dump() + " queries over " +
+                   std::to_string(options.connections) + (options.connections == 1 ? " connection" : " connections");
+  chart.x_label = recall_at;
+  chart.y_label = "queries a second, logarithmic";
+  ordered_json by_ef = result["results"];
+  std::sort(by_ef.begin(), by_ef.end(), [](const auto& a, const auto& b) { return a["ef"] < b["ef"]; });
+  for (const ordered_json& point : by_ef)
+    chart.points.push_back({point["recall"], point["qps"], "ef " + point["ef"].dump()});
+  return chart;
 }
 
 Exit eval(Context& context, const EvalOptions& options) {
@@ -61,17 +75,12 @@ Exit eval(Context& context, const EvalOptions& options) {
   if (!scale.ok()) return context.fail(scale.status());
   const auto file = Array::open(options.queries);
   if (!file.ok()) return context.fail(file.status());
-  const auto stats = context.call("STATS " + options.name);
-  if (!stats) return context.exit();
-  if (const Status status = check_dimension(parse_json(*stats), *file); !status.ok()) return context.fail(status);
-  if (parse_json(*stats).value("live", ordered_json()) == 0)
-    return context.fail({Code::kBadRequest, "'" + options.name +
-                                                "' has no points, so there is no recall to measure; add some with "
-                                                "`vsctl import` first"});
+  const auto reply = context.call("STATS " + options.name);
+  if (!reply) return context.exit();
+  const ordered_json stats = parse_json(*reply);
+  if (const Status status = check_queries(options.name, stats, *file); !status.ok()) return context.fail(status);
   const auto queries = encode_queries(*file, *scale, options.limit);
   if (!queries.ok()) return context.fail(queries.status());
-  if (queries->vectors.empty())
-    return context.fail({Code::kBadRequest, options.queries + ": expected rows; it has none"});
 
   Exit exit = Exit::kOk;
   const auto truth = make_truth(context, options, *queries, exit);
@@ -90,7 +99,7 @@ Exit eval(Context& context, const EvalOptions& options) {
     const SearchRun run = run_searches(context.settings, options.name, *queries, request, options.connections,
                                        "ef=" + std::to_string(ef));
     if (!run.failed.ok()) return fail_run(context, run);
-    const double found = recall(*truth, run.ids);
+    const double found = recall(*truth, run.answers);
     const double qps = static_cast<double>(queries->vectors.size()) / run.seconds;
     std::vector<std::string> row = {std::to_string(ef), fixed(found, short_numbers ? 4 : 6),
                                     fixed(qps, short_numbers ? 0 : 2)};
@@ -110,7 +119,9 @@ Exit eval(Context& context, const EvalOptions& options) {
                              {"truth", options.truth.empty() ? "exact search" : options.truth},
                              {"results", std::move(results)}};
   context.print(table, json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
-  return Exit::kOk;
+  if (options.plot.empty()) return Exit::kOk;
+  const Status drawn = write_chart(chart_of(options, json, stats.value("live", ordered_json())), options.plot);
+  return drawn.ok() ? Exit::kOk : context.fail(drawn);
 }
 
 }  // namespace
@@ -132,11 +143,16 @@ void add_eval_command(CLI::App& app, Context& context) {
   command->add_option("--connections", options->connections, "Connections that search at the same time")
       ->check(whole_number(1, 256))
       ->capture_default_str();
+  command
+      ->add_option("--plot", options->plot,
+                   "Draw recall against QPS, a point for each ef, into this file that ends with .png or .svg")
+      ->check([](const std::string& path) { return check_chart_path(path).message(); });
   command->footer(
       "An ef below k searches as if it were k. Latency is from sending a query to having its whole reply.\n\n"
       "Examples:\n"
       "  vsctl eval fashion --queries t10k-images-idx3-ubyte.gz --scale 1/255 --limit 1000\n"
-      "  vsctl eval fashion --queries t10k-images-idx3-ubyte.gz --scale 1/255 --truth neighbors.npy --ef 32,128");
+      "  vsctl eval fashion --queries t10k-images-idx3-ubyte.gz --scale 1/255 --truth neighbors.npy --ef 32,128\n"
+      "  vsctl eval fashion --queries t10k-images-idx3-ubyte.gz --scale 1/255 --plot fashion.png");
   set_action(*command, context, [&context, options] { return eval(context, *options); });
 }
 

@@ -54,6 +54,8 @@ Exit run(int argc, char** argv) {
   vs::cli::add_why_not_command(app, context);
   vs::cli::add_point_commands(app, context);
   vs::cli::add_eval_command(app, context);
+  vs::cli::add_bench_command(app, context);
+  vs::cli::add_tune_command(app, context);
   vs::cli::add_export_command(app, context);
   vs::cli::add_rebuild_commands(app, context);
   vs::cli::add_check_command(app, context);

@@ -2,6 +2,8 @@
 
 #include <png.h>
 
+#include <algorithm>
+#include <cmath>
 #include <new>
 
 #include "cli/font.h"
@@ -33,6 +35,18 @@ void append(png_structp png, png_bytep data, size_t bytes) {
 }
 
 void flush_nothing(png_structp) {}
+
+// From the point (x, y) to the nearest one of the stretch.
+double distance_to_line(double x, double y, double x0, double y0, double x1, double y1) {
+  const double length2 = (x1 - x0) * (x1 - x0) + (y1 - y0) * (y1 - y0);
+  const double along = length2 > 0 ? ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length2 : 0;
+  const double part = std::clamp(along, 0.0, 1.0);
+  return std::hypot(x - x0 - part * (x1 - x0), y - y0 - part * (y1 - y0));
+}
+
+uint8_t blend(uint8_t below, uint8_t above, double part) {
+  return static_cast<uint8_t>(std::lround(below + part * (above - below)));
+}
 
 // libpng reports errors by a long jump; so this function holds no object with a destructor.
 bool encode(png_structp png, png_infop info, std::string* out, const uint8_t* pixels, int width, int height) {
@@ -83,6 +97,27 @@ void Picture::frame(int x, int y, int width, int height, int thickness, Rgb colo
   fill(x - thickness, y + height, outer, thickness, colour);
   fill(x - thickness, y, thickness, height, colour);
   fill(x + width, y, thickness, height, colour);
+}
+
+void Picture::line(double x0, double y0, double x1, double y1, double thickness, Rgb colour) {
+  const double reach = thickness / 2 + 1;
+  const auto bound = [](double value, int size) {
+    return static_cast<int>(std::lround(std::clamp(value, 0.0, static_cast<double>(size))));
+  };
+  const int left = bound(std::min(x0, x1) - reach, width_);
+  const int right = bound(std::max(x0, x1) + reach, width_);
+  const int top = bound(std::min(y0, y1) - reach, height_);
+  const int bottom = bound(std::max(y0, y1) + reach, height_);
+  for (int y = top; y < bottom; ++y)
+    for (int x = left; x < right; ++x) {
+      const double distance = distance_to_line(x + 0.5, y + 0.5, x0, y0, x1, y1);
+      const double covered = std::clamp(thickness / 2 + 0.5 - distance, 0.0, 1.0);
+      if (covered == 0) continue;
+      const Rgb below = at(x, y);
+      set(x, y,
+          {blend(below.red, colour.red, covered), blend(below.green, colour.green, covered),
+           blend(below.blue, colour.blue, covered)});
+    }
 }
 
 void Picture::text(int x, int y, std::string_view text, int size, Rgb colour) {

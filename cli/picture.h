@@ -31,6 +31,9 @@ class Picture {
   void fill(int x, int y, int width, int height, Rgb colour);
   // A frame of `thickness` pixels around the rectangle, outside of it.
   void frame(int x, int y, int width, int height, int thickness, Rgb colour);
+  // A stroke with round ends and smooth edges; one without length is a disc of `thickness` pixels across. Whole numbers
+  // are the corners of pixels.
+  void line(double x0, double y0, double x1, double y1, double thickness, Rgb colour);
   // ASCII text with its top left corner at x, y; `size` 1 is the font as drawn, 2 is twice as large with smooth
   // diagonals.
   void text(int x, int y, std::string_view text, int size, Rgb colour);

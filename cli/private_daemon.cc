@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -93,7 +94,7 @@ struct PrivateDaemon::State {
   }
 
   Status make_folder(const std::string& scratch) {
-    folder = scratch + "/vsctl-verify-XXXXXX";
+    folder = scratch + "/vsctl-vsd-XXXXXX";
     if (::mkdtemp(folder.data()) == nullptr) {
       folder.clear();
       return failed("cannot make a folder in " + scratch);
@@ -105,10 +106,11 @@ struct PrivateDaemon::State {
 
   Status run(const Options& options) {
     const std::string program = options.program.empty() ? default_program() : options.program;
-    std::vector<std::string> words = {program, "--restore", options.snapshot, "--data-dir", folder + "/data",
-                                      "--socket", socket, "--listen", "127.0.0.1:0", "--token-file", folder + "/token",
+    std::vector<std::string> words = {program, "--data-dir", folder + "/data", "--socket", socket, "--listen",
+                                      "127.0.0.1:0", "--token-file", folder + "/token",
                                       // Nothing of it has to survive.
                                       "--durability", "none", "--free-space-reserve-mb", "0", "--log-level", "error"};
+    if (!options.snapshot.empty()) words.insert(words.begin() + 1, {"--restore", options.snapshot});
     std::vector<char*> arguments;
     arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
@@ -155,6 +157,11 @@ struct PrivateDaemon::State {
     }
   }
 };
+
+std::string PrivateDaemon::default_scratch() {
+  const char* const given = std::getenv("TMPDIR");
+  return given != nullptr && *given != '\0' ? given : "/var/tmp";
+}
 
 Result<PrivateDaemon> PrivateDaemon::start(const Options& options) {
   auto state = std::make_unique<State>();

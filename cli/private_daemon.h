@@ -1,5 +1,6 @@
-// A vsd that this program starts for itself, to see whether a snapshot can be restored: with a data directory, a Unix
-// socket and a token that nobody else knows. It ends, and all it wrote goes, with this object.
+// A vsd that this program starts for itself, to see whether a snapshot can be restored or to build graphs that are only
+// compared: with a data directory, a Unix socket and a token that nobody else knows. It ends, and all it wrote goes, with
+// this object.
 #pragma once
 
 #include <memory>
@@ -14,9 +15,11 @@ class PrivateDaemon {
   struct Options {
     std::string program;   // path of vsd; empty: the one beside this program, else the first in PATH
     std::string scratch;   // an existing directory with room for what it writes
-    std::string snapshot;  // to restore
+    std::string snapshot;  // to restore; empty: none
   };
 
+  // An existing directory for files that need much room: TMPDIR, else /var/tmp.
+  static std::string default_scratch();
   // Returns when it serves. REQUIRES: an Interrupt lives. Errors: kCorrupt (vsd refuses the snapshot; the message is
   // its reason), kIoError, kInternal (it ended otherwise), kShuttingDown (an interrupt was requested).
   static Result<PrivateDaemon> start(const Options& options);

@@ -1,4 +1,3 @@
-#include <cstdlib>
 #include <filesystem>
 
 #include "cli/commands.h"
@@ -94,11 +93,6 @@ std::optional<std::string> directory_of(Context& context, const std::string& tag
       context.fail({Code::kNotFound, "there is no snapshot '" + tag + "'; `vsctl snapshot list` shows those that are " +
                                          "there. For a directory give a path with a slash, such as ./" + tag});
   return std::nullopt;
-}
-
-std::string default_scratch() {
-  const char* const given = std::getenv("TMPDIR");
-  return given != nullptr && *given != '\0' ? given : "/var/tmp";
 }
 
 void print_verdict(Context& context, const ordered_json& verdict) {
@@ -207,7 +201,7 @@ void add_delete(CLI::App& parent, Context& context) {
 
 void add_verify(CLI::App& parent, Context& context) {
   auto options = std::make_shared<VerifyOptions>();
-  options->scratch = default_scratch();
+  options->scratch = PrivateDaemon::default_scratch();
   CLI::App* command = parent.add_subcommand("verify", "Restore a snapshot to a temporary place, check it and query it");
   command->add_option("TAG_OR_DIR", options->snapshot, "A tag of the daemon's, or a path with a slash")->required();
   command->add_option("--vsd", options->program, "The vsd that restores it (default: beside vsctl, else in PATH)")

@@ -73,6 +73,15 @@ const Command kCommands[] = {
      .arguments_max = 1,
      .options = {},
      .slow = run_drop},
+    {.verb = "ALTER",
+     .usage = "ALTER name ef_search=64",
+     .help =
+         "Changes the ef of searches that name none, and replies the collection's configuration. What needs another "
+         "graph is for REBUILD.",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .options = {"ef_search"},
+     .slow = run_alter},
     {.verb = "STATS",
      .usage = "STATS name",
      .help = "Configuration, counts and file sizes of a collection.",

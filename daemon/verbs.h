@@ -18,6 +18,7 @@ Status run_shutdown(const Call& call, std::string& json);
 Status run_list(const Call& call, std::string& json);
 Status run_create(const Call& call, std::string& json);
 Status run_drop(const Call& call, std::string& json);
+Status run_alter(const Call& call, std::string& json);
 Status run_stats(const Call& call, std::string& json);
 // The options of the graph that CREATE and REBUILD have in common. Errors: kBadArgument.
 Result<storage::RebuildOptions> read_graph_options(const Call& call);

@@ -96,6 +96,18 @@ Status run_drop(const Call& call, std::string&) {
   return call.service.database.drop(name);
 }
 
+Status run_alter(const Call& call, std::string& json) {
+  VS_ASSIGN_OR_RETURN(const std::string name, protocol::read_word(call.request.arguments[0], "the collection's name"));
+  VS_RETURN_IF_ERROR(protocol::validate_collection_name(name));
+  VS_ASSIGN_OR_RETURN(const auto ef_search, read_uint32(call, "ef_search", 1, limits::kEfMax));
+  if (!ef_search) return {Code::kBadArgument, "ALTER needs ef_search=, such as ef_search=128"};
+  VS_ASSIGN_OR_RETURN(const storage::CollectionConfig config, call.service.database.alter(name, *ef_search));
+  JsonObject reply(json);
+  reply.text("name", name);
+  write_config(reply, config);
+  return {};
+}
+
 Status run_stats(const Call& call, std::string& json) {
   VS_ASSIGN_OR_RETURN(const auto collection, call.collection());
   const storage::CollectionStats stats = collection->stats();

@@ -25,6 +25,7 @@ Result<CheckReport> check_one(FileSystem& file_system, const Store& store, const
                    .checkpoint = info.checkpoint_lsn,
                    .last = end,
                    .snapshot = store.snapshot(),
+                   .ef_search = info.config.ef_search,
                    .settled = last.clean});
   VS_RETURN_IF_ERROR(checker.look(options, progress));
   CheckReport report;

@@ -214,7 +214,7 @@ void Checker::measure_recall() {
     if (!graph().live(slot)) continue;
     const float* const query = target_.generation.vector(slot).data();
     const auto exact = graph().search_exact(query, limits::kKDefault);
-    const auto fast = graph().search(query, std::max(target_.generation.config().ef_search, limits::kKDefault));
+    const auto fast = graph().search(query, std::max(target_.ef_search, limits::kKDefault));
     if (exact.empty()) continue;
     // By distance, since several points may be equally far.
     wanted += exact.size();

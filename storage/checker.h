@@ -40,6 +40,7 @@ class Checker {
     Lsn checkpoint;  // as it was before `snapshot`
     Lsn last;        // likewise: the log holds this one
     Store::Snapshot snapshot;
+    uint32_t ef_search;  // that recall is measured with
     // The files are as their owner sees them. False for a directory that was not closed: what later operations did to
     // liveness and links is for recovery to mend.
     bool settled = true;

@@ -113,7 +113,9 @@ Status checkpoint_and_switch(const StorageContext& context, CollectionImpl& coll
   std::lock_guard<std::mutex> lock(collection.info_mutex());
   CollectionInfo info = collection.info();
   info.generation = next->identity().number;
+  const uint32_t ef_search = info.config.ef_search;  // may have been altered since `next` was begun
   info.config = next->config();
+  info.config.ef_search = ef_search;
   VS_RETURN_IF_ERROR(write_down(context, collection, done, info, true));
   collection.switch_to_next();
   collection.set_audited(audited);

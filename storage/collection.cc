@@ -180,7 +180,7 @@ Result<SearchReply> CollectionImpl::search(const SearchRequest& request) const {
   const uint32_t wanted = request.k + (request.id ? 1 : 0);
 
   SearchReply reply;
-  reply.ef = std::max(request.ef != 0 ? request.ef : ef_search_, wanted);
+  reply.ef = std::max(request.ef != 0 ? request.ef : ef_search(), wanted);
   SearchTrace trace;
   uint32_t asked = wanted;
   for (reply.exact = request.exact;;) {

@@ -15,7 +15,7 @@ class Collection {
   virtual ~Collection() = default;
 
   virtual const std::string& name() const = 0;
-  // A rebuild may change it, save for dim, metric and ef_search.
+  // A rebuild may change it, save for dim and metric; Database::alter() changes ef_search.
   virtual CollectionConfig config() const = 0;
 
   // `done` is called exactly once, from a thread of the database or from this call, when the operation is durable and

@@ -27,7 +27,11 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
                  std::shared_ptr<Generation> generation);
 
   const std::string& name() const override { return name_; }
-  CollectionConfig config() const override { return generation()->config(); }
+  CollectionConfig config() const override {
+    CollectionConfig config = generation()->config();
+    config.ef_search = ef_search();
+    return config;
+  }
   void add(AddRequest request, AddDone done) override;
   void remove(std::vector<std::string> ids, DeleteDone done) override;
   Result<Point> get(const std::string& id, With with) const override;
@@ -89,6 +93,10 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   // Searches so far, to tell an idle machine from a busy one.
   uint64_t searches() const { return searches_.load(std::memory_order_relaxed); }
 
+  // Of searches that name no ef. The collection's own, and no matter of a generation's files.
+  uint32_t ef_search() const { return ef_search_.load(std::memory_order_relaxed); }
+  void set_ef_search(uint32_t ef_search) { ef_search_.store(ef_search, std::memory_order_relaxed); }
+
   uint32_t dim() const { return dim_; }
   Metric metric() const { return metric_; }
 
@@ -114,7 +122,7 @@ class CollectionImpl final : public Collection, public std::enable_shared_from_t
   // A rebuild may change all but these.
   const uint32_t dim_;
   const Metric metric_;
-  const uint32_t ef_search_;
+  std::atomic<uint32_t> ef_search_;
   Store& store_;
   CommitQueue& queue_;
   mutable std::mutex generation_mutex_;

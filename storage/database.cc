@@ -83,6 +83,25 @@ Status Database::Impl::drop(std::string_view name) {
   return file_system_.remove_all(collection_directory(options_.directory, info.number));
 }
 
+Result<CollectionConfig> Database::Impl::alter(std::string_view name, uint32_t ef_search) {
+  VS_ASSIGN_OR_RETURN(const std::shared_ptr<CollectionImpl> collection, find_open(name));
+  // Checkpoints and rebuilds write the description, too; they hold both mutexes for it.
+  std::lock_guard<std::mutex> commit_lock(queue_->commit_mutex());
+  if (closed_) return Status{Code::kShuttingDown, "vsd is shutting down"};
+  if (const Status failure = queue_->failure(); !failure.ok()) return Status{Code::kIoError, failure.message()};
+  if (collection->dropped()) return Status{Code::kNotFound, "collection '" + std::string(name) + "' was dropped"};
+  std::lock_guard<std::mutex> lock(collection->info_mutex());
+  CollectionInfo info = collection->info();
+  info.config.ef_search = ef_search;
+  VS_RETURN_IF_ERROR(complete_config(info.config).status());
+  Store::Batch batch(*store_);
+  batch.put_info(name, info);
+  VS_RETURN_IF_ERROR(queue_->write(batch, true));
+  collection->info() = info;
+  collection->set_ef_search(ef_search);
+  return collection->config();
+}
+
 std::vector<std::string> Database::Impl::names() const {
   std::shared_lock<std::shared_mutex> lock(entries_mutex_);
   std::vector<std::string> names;
@@ -167,6 +186,9 @@ Result<CollectionConfig> Database::create(std::string_view name, const Collectio
   return impl_->create(name, config);
 }
 Status Database::drop(std::string_view name) { return impl_->drop(name); }
+Result<CollectionConfig> Database::alter(std::string_view name, uint32_t ef_search) {
+  return impl_->alter(name, ef_search);
+}
 std::vector<std::string> Database::names() const { return impl_->names(); }
 Result<std::shared_ptr<Collection>> Database::find(std::string_view name) const { return impl_->find(name); }
 Result<Lsn> Database::checkpoint() { return impl_->checkpoint(); }

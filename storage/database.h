@@ -29,6 +29,9 @@ class Database {
   Result<CollectionConfig> create(std::string_view name, const CollectionConfig& config);
   // The points are gone when this returns; files go with their last reader. Errors: kNotFound, kIoError.
   Status drop(std::string_view name);
+  // Changes the ef of searches that name none, for those that begin after this returns, and durably. Returns the whole
+  // configuration. Errors: kNotFound, kBadArgument, kNoSpace, kShuttingDown, kIoError; kCorrupt (it could not be opened).
+  Result<CollectionConfig> alter(std::string_view name, uint32_t ef_search);
   // In the order of their names.
   std::vector<std::string> names() const;
   // Errors: kNotFound; kCorrupt for a collection that could not be opened (the message says why and what to do).

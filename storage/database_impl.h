@@ -27,6 +27,7 @@ class Database::Impl {
   Status open();
   Result<CollectionConfig> create(std::string_view name, const CollectionConfig& config);
   Status drop(std::string_view name);
+  Result<CollectionConfig> alter(std::string_view name, uint32_t ef_search);
   std::vector<std::string> names() const;
   Result<std::shared_ptr<Collection>> find(std::string_view name) const;
   Result<Lsn> checkpoint();

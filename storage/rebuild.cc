@@ -97,7 +97,7 @@ class Rebuild {
     }
     const uint64_t slots = old->graph().slot_count();
     const uint64_t points = next_->graph().live_count();
-    return RebuildReport{.config = info_.config,
+    return RebuildReport{.config = collection_.config(),
                          .generation = info_.generation,
                          .points = points,
                          .deleted_slots = slots - std::min(points, slots),

@@ -56,7 +56,8 @@ class Repair {
             .generation = generation,
             .checkpoint = collection_.info().checkpoint_lsn,
             .last = collection_.last_lsn(),
-            .snapshot = context_.store.snapshot()};
+            .snapshot = context_.store.snapshot(),
+            .ef_search = collection_.ef_search()};
   }
 
   // REQUIRES: the commit mutex is held. Waits until what was committed is applied.

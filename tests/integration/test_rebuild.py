@@ -59,6 +59,30 @@ class Verbs(harness.DaemonTest):
         self.assertEqual(self.client.ok(f"SEARCH {self.name} id=p5 k=3 ef=400")["matches"],
                          self.client.ok(f"SEARCH {self.name} id=p5 k=3 exact=true")["matches"])
 
+    def test_alter_changes_ef_search_durably(self):
+        self.create(DIM, "ef_search=20")
+        add_points(self.client, self.name, 300)
+        search = f"SEARCH {self.name} id=p5 explain=true"
+        self.assertEqual(self.client.ok(search)["explain"]["ef"], 20)
+        reply = self.client.ok(f"ALTER {self.name} ef_search=90")
+        self.assertEqual((reply["name"], reply["ef_search"], reply["dim"]), (self.name, 90, DIM))
+        self.assertEqual(self.client.ok(search)["explain"]["ef"], 90)
+        before = self.client.ok(f"STATS {self.name}")
+        self.daemon.restart(kill=True)
+        self.client = self.daemon.connect()
+        after = self.client.ok(f"STATS {self.name}")
+        self.assertEqual((after["ef_search"], after["generation"]), (90, before["generation"]))
+        self.assertEqual(self.client.ok(search)["explain"]["ef"], 90)
+        self.assertEqual(self.client.ok("HELP alter")["commands"][0]["usage"], "ALTER name ef_search=64")
+        self.run_job(f"REBUILD {self.name} m=12")
+        self.assertEqual(self.client.ok(f"STATS {self.name}")["ef_search"], 90)
+        for options in ("", "ef_search=0", "ef_search=10001", "ef_search=x", "ef_search=", "m=8", "ef_search=5 m=8",
+                        "ef_search=5 more", "5"):
+            self.assert_error(f"ALTER {self.name} {options}", "bad_argument")
+        self.assert_error("ALTER nothing ef_search=5", "not_found")
+        self.assert_error("ALTER", "bad_argument")
+        self.assertEqual(self.client.ok(f"STATS {self.name}")["ef_search"], 90)
+
     def test_errors(self):
         self.create(DIM)
         for verb in ("REBUILD", "COMPACT"):

@@ -21,7 +21,7 @@ class Server(harness.DaemonTest):
         commands = self.client.ok("HELP")["commands"]
         verbs = {entry["verb"] for entry in commands}
         self.assertLessEqual({"PING", "HELP", "AUTH", "QUIT", "INFO", "LIST", "CREATE", "DROP", "STATS", "ADD", "GET",
-                              "DEL", "SEARCH", "SCAN", "CHECK", "JOBS", "CANCEL", "CHECKPOINT", "SHUTDOWN"}, verbs)
+                              "DEL", "SEARCH", "SCAN", "ALTER", "CHECK", "JOBS", "CANCEL", "CHECKPOINT", "SHUTDOWN"}, verbs)
         for entry in commands:
             self.assertEqual(set(entry), {"verb", "usage", "help"})
             self.assertTrue(entry["usage"].startswith(entry["verb"]), entry)

@@ -290,8 +290,13 @@ TEST(CliPointsTest, Labels) {
 }
 
 TEST(CliEvalTest, RecallAndPercentiles) {
-  EXPECT_DOUBLE_EQ(recall({{"1", "2"}, {"3", "4"}}, {{"2", "9"}, {"4", "3"}}), 0.75);
-  EXPECT_DOUBLE_EQ(recall({{}}, {{}}), 1);
+  const Answers truth = {{{"1", "2"}, {}}, {{"3", "4"}, {}}};
+  EXPECT_DOUBLE_EQ(recall(truth, {{{"2", "9"}, {}}, {{"4", "3"}, {}}}), 0.75);
+  EXPECT_DOUBLE_EQ(recall(Answer{}, Answer{}), 1);
+  const Answer near{{"a", "b"}, {1, 2}};
+  EXPECT_DOUBLE_EQ(recall(near, {{"a", "c"}, {1, 2}}), 1) << "c is as near as b";
+  EXPECT_DOUBLE_EQ(recall(near, {{"a", "c"}, {1, 2.5F}}), 0.5);
+  EXPECT_DOUBLE_EQ(recall(near, {{"c", "d", "a"}, {2, 2, 2}}), 1) << "not more than all";
   std::vector<double> sorted;
   for (int i = 1; i <= 100; ++i) sorted.push_back(i);
   EXPECT_EQ(percentile(sorted, 50), 50);

@@ -94,6 +94,50 @@ TEST_F(RebuildTest, TakesOtherOptionsAndKeepsThem) {
   EXPECT_EQ(rebuild("none").status().code(), Code::kNotFound);
 }
 
+TEST_F(RebuildTest, EfSearchIsAlteredWithoutOne) {
+  const auto collection = create("points");
+  fill(*collection, 0, 100);
+  const auto ef = [&] {
+    const auto reply = find("points")->search({.vector = vectors_["p1"], .k = 1});
+    return reply.ok() ? reply->ef : 0;
+  };
+  EXPECT_EQ(ef(), 64u);
+  const auto altered = database_->alter("points", 99);
+  ASSERT_TRUE(altered.ok()) << altered.status().to_string();
+  EXPECT_EQ(altered->ef_search, 99u);
+  EXPECT_EQ(altered->m, 8u);
+  EXPECT_EQ(ef(), 99u);
+  EXPECT_EQ(collection->config().ef_search, 99u);
+  EXPECT_EQ(collection->stats().config.ef_search, 99u);
+  EXPECT_EQ((*open_crashed_copy()->find("points"))->config().ef_search, 99u);
+  ASSERT_TRUE(database_->checkpoint().ok());
+  reopen();
+  EXPECT_EQ(ef(), 99u);
+  for (const uint32_t bad : {0u, limits::kEfMax + 1})
+    EXPECT_EQ(database_->alter("points", bad).status().code(), Code::kBadArgument);
+  EXPECT_EQ(database_->alter("none", 5).status().code(), Code::kNotFound);
+  EXPECT_EQ(ef(), 99u);
+  expect_whole(*database_, "points");
+}
+
+TEST_F(RebuildTest, EfSearchThatWasAlteredMeanwhileStays) {
+  const auto collection = create("points");
+  fill(*collection, 0, 2000);
+  Progress progress;
+  Result<RebuildReport> report = Status{Code::kInternal, "not run"};
+  std::thread rebuilding([&] { report = database_->rebuild("points", {.m = 12}, progress); });
+  while (progress.done == 0) std::this_thread::yield();
+  EXPECT_TRUE(database_->alter("points", 77).ok());
+  rebuilding.join();
+  ASSERT_TRUE(report.ok()) << report.status().to_string();
+  EXPECT_EQ(report->config.ef_search, 77u);
+  EXPECT_EQ(collection->config().ef_search, 77u);
+  EXPECT_EQ(collection->config().m, 12u);
+  EXPECT_EQ((*open_crashed_copy()->find("points"))->config().ef_search, 77u);
+  reopen();
+  EXPECT_EQ(find("points")->config().ef_search, 77u);
+}
+
 TEST_F(RebuildTest, AnEmptyCollectionAndOneWhoseLastPointIsGone) {
   const auto collection = create("points");
   ASSERT_TRUE(rebuild("points").ok());
