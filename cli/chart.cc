@@ -290,9 +290,8 @@ Status check_chart_path(const std::string& path) {
 
 Status write_chart(const Chart& chart, const std::string& path) {
   VS_RETURN_IF_ERROR(check_chart_path(path));
-  if (!is_svg(path)) return chart_picture(chart).write_png(path);
   VS_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
-  VS_RETURN_IF_ERROR(file.write(chart_svg(chart)));
+  VS_RETURN_IF_ERROR(file.write(is_svg(path) ? chart_svg(chart) : chart_picture(chart).png()));
   return file.commit();
 }
 
