@@ -262,6 +262,7 @@ CollectionStats CollectionImpl::stats() const {
     for (size_t layer = 0; layer < layers; ++layer) ++stats.layers[layer];
   }
   stats.lsn = last_lsn();
+  stats.applied_lsn = window_.mark().lsn;
   {
     std::lock_guard<std::mutex> lock(info_mutex_);
     stats.generation = info_.generation;
