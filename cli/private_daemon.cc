@@ -93,7 +93,7 @@ struct PrivateDaemon::State {
   }
 
   Status make_folder(const std::string& scratch) {
-    folder = scratch + "/vsctl-verify-XXXXXX";
+    folder = scratch + "/vsctl-copy-XXXXXX";
     if (::mkdtemp(folder.data()) == nullptr) {
       folder.clear();
       return failed("cannot make a folder in " + scratch);

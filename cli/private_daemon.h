@@ -1,4 +1,4 @@
-// A vsd that this program starts for itself, to see whether a snapshot can be restored: with a data directory, a Unix
+// A vsd that this program starts for itself, to look into a snapshot: with a data directory, a Unix
 // socket and a token that nobody else knows. It ends, and all it wrote goes, with this object.
 #pragma once
 
