@@ -51,8 +51,9 @@ class SeedExporter : public RowsExporter {
 
   // The first row of the highest layer, as in vsd. If that is a deleted point there, searches begin elsewhere here.
   uint32_t entry_point() const {
+    const int level_max = rows().level_max();
     uint32_t row = 0;
-    while (rows().level(row) < rows().level_max()) ++row;
+    while (rows().level(row) < level_max) ++row;
     return row;
   }
 

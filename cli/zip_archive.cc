@@ -179,6 +179,8 @@ bool looks_like_zip(std::span<const uint8_t> head) {
 }
 
 Result<ZipArchive> ZipArchive::open(const std::string& path) {
+  // Which says better what is wrong with the file, and does not wait for what is no regular one.
+  VS_RETURN_IF_ERROR(Content::open(path).status());
   auto handle = std::make_shared<Handle>();
   int code = 0;
   handle->zip = zip_open(path.c_str(), ZIP_RDONLY, &code);
