@@ -90,7 +90,11 @@ Array::Array(std::string path, Content content, ArrayHeader header)
 Result<Array> Array::open(const std::string& path, ArrayFormat format) {
   auto content = Content::open(path);
   if (!content.ok()) return named(path, content.status());
-  auto head = content->head(kNpyHeaderBytesMax);
+  return open(path, *std::move(content), format);
+}
+
+Result<Array> Array::open(std::string path, Content content, ArrayFormat format) {
+  auto head = content.head(kNpyHeaderBytesMax);
   if (!head.ok()) return named(path, head.status());
   auto header = parse_header(*head, format);
   if (!header.ok()) return named(path, header.status());
@@ -105,8 +109,8 @@ Result<Array> Array::open(const std::string& path, ArrayFormat format) {
   if (empty) bytes = 0;
   overflow |= __builtin_add_overflow(bytes, header->data_offset, &bytes);
   if (overflow) return named(path, {Code::kTooLarge, "the header's dimensions multiply to more than 2^64 bytes"});
-  if (Status status = content->expect(bytes); !status.ok()) return named(path, status);
-  return Array(path, *std::move(content), *std::move(header));
+  if (Status status = content.expect(bytes); !status.ok()) return named(path, status);
+  return Array(std::move(path), std::move(content), *std::move(header));
 }
 
 Result<std::vector<uint8_t>> Array::read_bytes(uint64_t first, uint64_t elements) const {
@@ -117,7 +121,25 @@ Result<std::vector<uint8_t>> Array::read_bytes(uint64_t first, uint64_t elements
   return bytes;
 }
 
+void Array::keep_rows(std::vector<uint64_t> rows) {
+  rows_ = rows.size();
+  kept_ = std::move(rows);
+}
+
 Status Array::read_floats(uint64_t first, const Scale& scale, std::span<float> out) const {
+  if (!kept_) return read_stored(first, scale, out);
+  while (!out.empty()) {
+    const uint64_t begin = (*kept_)[first];
+    uint64_t count = 1;
+    while (count * columns_ < out.size() && (*kept_)[first + count] == begin + count) ++count;
+    VS_RETURN_IF_ERROR(read_stored(begin, scale, out.first(count * columns_)));
+    out = out.subspan(count * columns_);
+    first += count;
+  }
+  return {};
+}
+
+Status Array::read_stored(uint64_t first, const Scale& scale, std::span<float> out) const {
   VS_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, read_bytes(first, out.size()));
   const Element& element = header_.element;
   if (element.kind == ElementKind::kUnsigned && element.bytes == 1) {

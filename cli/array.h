@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,6 +33,11 @@ class Array {
  public:
   // Checks magic number, dimensions and the exact length. Errors name the file: kBadRequest, kIoError, kTooLarge.
   static Result<Array> open(const std::string& path, ArrayFormat format = ArrayFormat::kGuess);
+  // Likewise for what does not lie in a file of its own; errors call it `path`.
+  static Result<Array> open(std::string path, Content content, ArrayFormat format);
+
+  // Leaves out all other rows; the numbers of rows then count those that are left. REQUIRES: they rise and are in range.
+  void keep_rows(std::vector<uint64_t> rows);
 
   const std::string& path() const { return path_; }
   const std::vector<uint64_t>& shape() const { return header_.shape; }
@@ -43,13 +49,15 @@ class Array {
   // Fills `out` with whole rows from `first` on, each value multiplied by `scale`.
   // REQUIRES: out.size() is a multiple of columns(), rows in range. Safe from several threads. Errors: kIoError.
   Status read_floats(uint64_t first, const Scale& scale, std::span<float> out) const;
-  // Likewise for integers; unsigned values above INT64_MAX wrap. REQUIRES: integers().
+  // Likewise for integers; unsigned values above INT64_MAX wrap. REQUIRES: integers(), keep_rows() was not called.
   Status read_integers(uint64_t first, std::span<int64_t> out) const;
-  // The whole array in C order. REQUIRES: integers().
+  // The whole array in C order. REQUIRES: as before.
   Result<std::vector<int64_t>> all_integers() const;
 
  private:
   Array(std::string path, Content content, ArrayHeader header);
+  // Of rows that lie one behind the other in the file; `first` is its row there.
+  Status read_stored(uint64_t first, const Scale& scale, std::span<float> out) const;
   Result<std::vector<uint8_t>> read_bytes(uint64_t first, uint64_t elements) const;
 
   std::string path_;
@@ -57,6 +65,7 @@ class Array {
   ArrayHeader header_;
   uint64_t rows_ = 0;
   uint64_t columns_ = 0;
+  std::optional<std::vector<uint64_t>> kept_;  // rows of the file; none: all
 };
 
 }  // namespace vs::cli

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "cli/arguments.h"
@@ -56,9 +57,17 @@ std::vector<std::pair<std::string, std::string>> CreateOptions::given() const {
   return out;
 }
 
-std::string CreateOptions::request_text() const {
+std::string CreateOptions::request_text(const std::vector<std::pair<std::string, std::string>>& defaults) const {
+  auto settings = given();
+  for (const auto& [name, value] : defaults) {
+    const bool stands = std::any_of(settings.begin(), settings.end(), [&, &key = name](const auto& setting) {
+      // The ml of another m would be none that belongs to this one.
+      return setting.first == key || (key == "ml" && m && setting.first == "m");
+    });
+    if (!stands) settings.emplace_back(name, value);
+  }
   std::string out;
-  for (const auto& [name, value] : given()) out.append(" ").append(name).append("=").append(value);
+  for (const auto& [name, value] : settings) out.append(" ").append(name).append("=").append(value);
   return out;
 }
 

@@ -1,11 +1,11 @@
-#include <algorithm>
 #include <ctime>
 #include <filesystem>
 
 #include "cli/commands.h"
-#include "cli/export.h"
+#include "cli/export_scan.h"
+#include "cli/export_target.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
+#include "cli/restored_snapshot.h"
 
 namespace vs::cli {
 namespace {
@@ -16,55 +16,22 @@ constexpr int kFormatVersion = 1;
 
 struct ExportOptions {
   std::string name;
-  std::string directory;
+  std::string path;
   std::string format;
   bool force = false;
+  bool require_consistent = false;
+  RestoreOptions restore;
+
+  bool to_stdout() const { return path == "-"; }
 };
 
-// Every file that one of the exporters writes. The first to go is the last that a NumPy export writes, which is its mark
-// of completeness.
-std::vector<std::string> exported_names() {
-  std::vector<std::string> names = {"meta.json", "points.json", "vectors.npy", "ids.npy", "attributes.jsonl"};
-  for (int layer = 0; layer <= limits::kLayerMax; ++layer) names.push_back("links_" + std::to_string(layer) + ".npy");
-  return names;
-}
-
-// An earlier export of either kind, whole or unfinished.
-Status remove_export(const std::filesystem::path& directory) {
-  for (const std::string& name : exported_names())
-    for (const std::string& file : {name, name + ".tmp"}) {
-      std::error_code error;
-      std::filesystem::remove(directory / file, error);
-      if (error)
-        return {Code::kIoError, "cannot remove the old " + (directory / file).string() + ": " + error.message()};
-    }
-  return {};
-}
-
-// Whether nothing lies there but what an export that was killed has left unfinished.
-bool is_unused(const std::filesystem::path& directory, std::error_code& error) {
-  const std::vector<std::string> names = exported_names();
-  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
-    if (entry->path().extension() != ".tmp" ||
-        std::find(names.begin(), names.end(), entry->path().stem().string()) == names.end())
-      return false;
-  return true;
-}
-
-Status prepare_directory(const ExportOptions& options) {
-  std::error_code error;
-  const std::filesystem::path path(options.directory);
-  std::filesystem::create_directories(path, error);
-  if (error || !std::filesystem::is_directory(path, error))
-    return {Code::kIoError, "cannot make the directory " + options.directory +
-                                (error ? ": " + error.message() : ": something else has this name")};
-  const bool unused = is_unused(path, error);
-  if (error) return {Code::kIoError, "cannot read the directory " + options.directory + ": " + error.message()};
-  if (!unused && !options.force)
-    return {Code::kExists, "the directory " + options.directory +
-                               " is not empty; name another one, or say --force to write over an earlier export"};
-  return remove_export(path);
-}
+// What was exported, for meta.json and for the user.
+struct Exported {
+  ordered_json meta;
+  Consistency state;
+  uint64_t count = 0;
+  std::string remark;
+};
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
@@ -74,97 +41,156 @@ std::string utc_now() {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-ordered_json make_meta(const ExportOptions& options, const ordered_json& before, const ordered_json& after) {
+ordered_json make_meta(const ExportOptions& options, const ordered_json& stats, const Consistency& state) {
   ordered_json meta = {{"format", "vsd-export"}, {"format_version", kFormatVersion}, {"name", options.name}};
   for (const char* field : {"dim", "metric", "m", "ef_construction", "ml", "ef_search", "seed", "codes"})
-    if (before.contains(field)) meta[field] = before[field];
-  const bool consistent = before.value("lsn", ordered_json()) == after.value("lsn", ordered_json());
+    if (stats.contains(field)) meta[field] = stats[field];
   meta["exported_at"] = utc_now();
-  meta["consistent"] = consistent;
-  if (!consistent)
-    meta["note"] = "Points were written while the export ran: each point is whole, but not all are of the same moment.";
+  if (!options.restore.snapshot.empty()) meta["snapshot"] = options.restore.snapshot;
+  meta["lsn"] = stats.value("lsn", ordered_json());
+  meta["consistent"] = state.consistent;
+  meta["changes"] = state.changes;
+  if (!state.consistent)
+    meta["note"] =
+        "Points were written or deleted while the export ran: each point is whole, but not all are of the same moment.";
   return meta;
 }
 
-// Scans the whole collection into `exporter`.
-Exit copy_points(Context& context, const ExportOptions& options, const ordered_json& stats, Exporter& exporter) {
-  constexpr const char* kPage = " limit=500 with=";
-  const auto live = stats.find("live");
-  Progress progress("exporting", "points",
-                    live != stats.end() && live->is_number_unsigned() ? live->get<uint64_t>() : 0);
-  for (ordered_json cursor;;) {
-    std::string request = "SCAN " + options.name + kPage + exporter.with();
-    if (!cursor.is_null()) request += " cursor=" + protocol::quote_word(cell_text(cursor, false));
-    const auto reply = context.call(request);
-    if (!reply) return context.exit();
-    const auto page = parse_points(*reply, exporter.text());
-    if (!page.ok()) return context.fail(page.status());
-    if (const Status status = exporter.add(page->points); !status.ok()) return context.fail(status);
-    progress.advance(page->points.size());
-    if (Interrupt::requested()) return context.fail({Code::kShuttingDown, "stopped before the export was complete"});
-    cursor = parse_json(page->rest).value("cursor", ordered_json());
-    if (cursor.is_null()) return Exit::kOk;
-  }
+std::string why_not_consistent(const Consistency& state) {
+  const std::string what = state.changes == 0   ? "writes were under way"
+                           : state.changes == 1 ? "one point was written or deleted"
+                                                : std::to_string(state.changes) + " points were written or deleted";
+  return what + " while the export ran, so it is not consistent: not of one moment. ";
 }
 
-// Into a directory that is prepared.
-Exit write_export(Context& context, const ExportOptions& options, const ordered_json& before) {
-  const ExportInfo info{options.name, before};
-  auto exporter = options.format == "json" ? make_json_exporter(options.directory, info)
-                                           : make_numpy_exporter(options.directory, info);
-  if (!exporter.ok()) return context.fail(exporter.status());
-  if (const Exit exit = copy_points(context, options, before, **exporter); exit != Exit::kOk) return exit;
-  const auto after_text = context.call("STATS " + options.name);
-  if (!after_text) return context.exit();
-  ordered_json meta = make_meta(options, before, parse_json(*after_text));
-  if (const Status status = (*exporter)->finish(meta); !status.ok()) return context.fail(status);
+Status refused(const Consistency& state) {
+  return {Code::kBusy,
+          why_not_consistent(state) +
+              "Repeat it when nothing writes, or make a snapshot (`vsctl snapshot create TAG`) and export " +
+              "that with --snapshot TAG"};
+}
 
-  const uint64_t count = (*exporter)->count();
-  const bool consistent = meta["consistent"].get<bool>();
-  if (!consistent) context.note("points were written while the export ran; meta says \"consistent\": false");
-  if (context.format() == Format::kTable) {
-    context.print("exported " + std::to_string(count) + " points to " + options.directory + "\n");
-    return Exit::kOk;
-  }
-  Table table({{"collection"}, {"directory"}, {"format"}, {"count"}, {"consistent"}});
-  table.add({options.name, options.directory, options.format, std::to_string(count), consistent ? "true" : "false"});
-  const ordered_json json = {{"collection", options.name},
-                             {"directory", options.directory},
-                             {"format", options.format},
-                             {"count", count},
-                             {"consistent", consistent}};
+// All of the collection through `exporter`. Prints errors.
+Exit run_export(Context& daemon, const ExportOptions& options, const ExportInfo& info, Exporter& exporter,
+                Exported& result) {
+  if (const Exit exit = copy_points(daemon, info, exporter); exit != Exit::kOk) return exit;
+  const auto after = daemon.call("STATS " + options.name);
+  if (!after) return daemon.exit();
+  result.state = judge_consistency(info.stats, parse_json(*after));
+  result.meta = make_meta(options, info.stats, result.state);
+  if (options.require_consistent && !result.state.consistent) return daemon.fail(refused(result.state));
+  if (const Status status = exporter.finish(result.meta); !status.ok()) return daemon.fail(status);
+  result.count = exporter.count();
+  result.remark = exporter.remark();
+  return Exit::kOk;
+}
+
+void report(Context& context, const ExportOptions& options, const Exported& result, bool is_file) {
+  if (!result.state.consistent)
+    context.note(why_not_consistent(result.state) + "Each point is whole. --snapshot TAG exports one moment");
+  if (!result.remark.empty()) context.note(result.remark);
+  const std::string done = "exported " + std::to_string(result.count) + " points";
+  if (options.to_stdout()) return context.note(done);
+  if (context.format() == Format::kTable) return context.print(done + " to " + options.path + "\n");
+  const char* const place = is_file ? "file" : "directory";
+  const bool consistent = result.state.consistent;
+  Table table({{"collection"}, {place}, {"format"}, {"count"}, {"consistent"}, {"changes"}});
+  table.add({options.name, options.path, options.format, std::to_string(result.count), consistent ? "true" : "false",
+             std::to_string(result.state.changes)});
+  const ordered_json json = {{"collection", options.name}, {place, options.path},
+                             {"format", options.format},   {"count", result.count},
+                             {"consistent", consistent},   {"changes", result.state.changes}};
   context.print(table, json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+}
+
+// From the daemon that `daemon` talks to; what is printed is for `context`.
+Exit export_from(Context& daemon, Context& context, const ExportOptions& options) {
+  const ExportFormat& format = *find_export_format(options.format);
+  auto stats = settled_stats(daemon, options.name);
+  if (!stats) return daemon.exit();
+  const ExportInfo info{options.name, *std::move(stats)};
+  Exported result;
+  if (options.to_stdout()) {
+    const auto exporter = make_stdout_exporter();
+    const Exit exit = run_export(daemon, options, info, *exporter, result);
+    if (exit == Exit::kOk) report(context, options, result, /*is_file=*/false);
+    return exit;
+  }
+  auto target = ExportTarget::prepare(options.path, format, options.force);
+  if (!target.ok()) return context.fail(target.status());
+  const auto exporter = format.make(target->staging(), info);
+  if (!exporter.ok()) return context.fail(exporter.status());
+  if (const Exit exit = run_export(daemon, options, info, **exporter, result); exit != Exit::kOk) return exit;
+  if (const Status status = target->publish(); !status.ok()) return context.fail(status);
+  report(context, options, result, target->is_file());
   return Exit::kOk;
 }
 
 Exit export_collection(Context& context, const ExportOptions& options) {
+  if (options.to_stdout() && options.format != "jsonl")
+    return context.fail({Code::kBadArgument, "only the format jsonl can go to the standard output; name a directory"});
+  if (options.restore.snapshot.empty()) {
+    const Interrupt interrupt;
+    return export_from(context, context, options);
+  }
+  Exit exit = Exit::kOk;
+  const auto snapshot = find_snapshot(context, options.restore, exit);
+  if (!snapshot) return exit;
   const Interrupt interrupt;
-  const auto before = context.call("STATS " + options.name);
-  if (!before) return context.exit();
-  if (const Status status = prepare_directory(options); !status.ok()) return context.fail(status);
-  const Exit exit = write_export(context, options, parse_json(*before));
-  if (exit == Exit::kOk) return exit;
-  // A part of an export would only be in the way of the next one.
-  const Status removed = remove_export(options.directory);
-  if (!removed.ok()) context.note(removed.message());
-  return exit;
+  const auto daemon = restore_snapshot(context, options.restore, *snapshot);
+  if (!daemon.ok()) return context.fail(daemon.status());
+  Context inside;
+  inside.settings.socket = daemon->socket();
+  return export_from(inside, context, options);
+}
+
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const ExportFormat& format : export_formats()) names.emplace_back(format.name);
+  return names;
 }
 
 }  // namespace
 
 void add_export_command(CLI::App& app, Context& context) {
   auto options = std::make_shared<ExportOptions>();
-  CLI::App* command = app.add_subcommand("export", "Write a collection's points, and for NumPy its graph, to files");
+  CLI::App* command =
+      app.add_subcommand("export", "Write a collection's points, and in some formats its graph, to files");
   add_name(*command, options->name);
-  command->add_option("DIR", options->directory, "The directory; made if it is not there")->required();
-  command->add_option("--format", options->format, "numpy or json")
+  command
+      ->add_option(
+          "DIR", options->path,
+          "The directory, made if it is not there; or a file that ends in .npz, .json or .jsonl; or - for stdout")
+      ->required();
+  command->add_option("--format", options->format, "numpy, npz, json, jsonl, fvecs or seed")
       ->required()
-      ->check(CLI::IsMember({"numpy", "json"}));
-  command->add_flag("--force", options->force, "Replace an earlier export in DIR, of either format");
+      ->check(CLI::IsMember(format_names()));
+  command->add_flag("--force", options->force,
+                    "Replace an earlier export, of any format, when the new one is complete");
+  command->add_flag("--require-consistent", options->require_consistent,
+                    "Fail, and keep nothing, if points were written or deleted meanwhile");
+  auto* const snapshot =
+      command
+          ->add_option("--snapshot", options->restore.snapshot,
+                       "Export from a snapshot, which is of one moment: a tag, or a path with a slash")
+          ->type_name("TAG_OR_DIR");
+  add_restore_options(*command, options->restore, snapshot);
   command->footer(
       "numpy: vectors.npy, ids.npy, attributes.jsonl, links_0.npy and up (row numbers, -1 for none), meta.json.\n"
-      "json: points.json with the settings and all points.\n\n"
-      "Examples:\n  vsctl export fashion out --format numpy\n  vsctl export fashion out --format json --force");
+      "npz:   points.npz with the same files, for numpy.load.\n"
+      "json:  points.json, one document with the settings and all points.\n"
+      "jsonl: points.jsonl, a point a line: {\"id\",\"attributes\",\"vector\"}.\n"
+      "fvecs: vectors.fvecs, ids.npy, attributes.jsonl, meta.json.\n"
+      "seed:  the folder that VectorSearch-with-HNSW loads, with its graph (l2 and cosine).\n\n"
+      "Writes may go on. If any came meanwhile, the export is said to be not consistent. A point that was deleted\n"
+      "meanwhile may be in it, and one that was replaced is in it as it was before or after. An export that fails or\n"
+      "is stopped leaves nothing. --snapshot restores the snapshot with a vsd of its own, and needs no other for a "
+      "path.\n\n"
+      "Examples:\n"
+      "  vsctl export fashion out --format numpy\n"
+      "  vsctl export fashion fashion.npz --format npz --force\n"
+      "  vsctl export fashion - --format jsonl | head -1\n"
+      "  vsctl export fashion monday-fashion --format seed --snapshot monday");
   set_action(*command, context, [&context, options] { return export_collection(context, *options); });
 }
 

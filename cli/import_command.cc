@@ -33,7 +33,8 @@ Status other_setting(const std::string& collection, const std::string& setting, 
 
 // Makes the collection if it is not there and settings for one were given; checks an existing one. Returns true if it
 // was made, nullopt after an error (with the exit code in `exit`).
-std::optional<bool> prepare_collection(Context& context, const ImportOptions& options, uint64_t dim, Exit& exit) {
+std::optional<bool> prepare_collection(Context& context, const ImportOptions& options, const ImportSource& source,
+                                       Exit& exit) {
   const auto given = options.create.given();
   const auto stats = context.try_call("STATS " + options.name);
   if (!stats) {
@@ -44,7 +45,7 @@ std::optional<bool> prepare_collection(Context& context, const ImportOptions& op
     exit = context.fail(status);
     return std::nullopt;
   };
-  const std::string dim_text = std::to_string(dim);
+  const std::string dim_text = std::to_string(source.columns());
   if (stats->ok()) {
     const ordered_json json = parse_json(**stats);
     const auto have = [&](const std::string& name) {
@@ -60,11 +61,11 @@ std::optional<bool> prepare_collection(Context& context, const ImportOptions& op
     return false;
   }
   if (stats->status().code() != Code::kNotFound) return failed(stats->status());
-  if (given.empty())
+  if (given.empty() && source.settings.empty())
     return failed({Code::kNotFound, "there is no collection '" + options.name + "'; say how to make it, for example " +
                                         "with --metric l2, or first run `vsctl create " + options.name + " --dim " +
                                         dim_text + "`"});
-  if (!context.call("CREATE " + options.name + " dim=" + dim_text + options.create.request_text())) {
+  if (!context.call("CREATE " + options.name + " dim=" + dim_text + options.create.request_text(source.settings))) {
     exit = context.exit();
     return std::nullopt;
   }
@@ -112,7 +113,7 @@ Exit import_files(Context& context, const ImportOptions& options) {
   const auto source = ImportSource::open(options.files);
   if (!source.ok()) return context.fail(source.status());
   Exit exit = Exit::kOk;
-  const auto created = prepare_collection(context, options, source->columns(), exit);
+  const auto created = prepare_collection(context, options, *source, exit);
   if (!created) return exit;
   // Only JSON lists all of them; elsewhere more than a screen would help nobody.
   const size_t listed = context.format() == Format::kJson ? SIZE_MAX : kRejectedShown;
@@ -132,14 +133,15 @@ Exit import_files(Context& context, const ImportOptions& options) {
 
 void add_import_command(CLI::App& app, Context& context) {
   auto options = std::make_shared<ImportOptions>();
-  CLI::App* command = app.add_subcommand("import", "Add the rows of IDX or NPY files, plain or gzip");
+  CLI::App* command =
+      app.add_subcommand("import", "Add the rows of IDX, NPY or NPZ files, or of a folder of VectorSearch-with-HNSW");
   add_name(*command, options->name);
   ImportFiles& files = options->files;
   const auto* vectors =
       command->add_option("FILE", files.vectors, "The files; their rows are counted on from one to the next")
           ->required();
-  command->add_option("--format", files.format, "idx or npy (default: seen from the content)")
-      ->check(CLI::IsMember({"guess", "idx", "npy"}));
+  command->add_option("--format", files.format, "idx, npy, npz or seed (default: seen from the content)")
+      ->check(CLI::IsMember({"guess", "idx", "npy", "npz", "seed"}));
   auto* labels =
       command->add_option("--labels", files.labels, "IDX or NPY file of integers; they become the attribute \"label\"");
   // One file each time, so that a FILE may follow.
@@ -156,13 +158,19 @@ void add_import_command(CLI::App& app, Context& context) {
   add_create_options(*command, options->create);
   command->footer(
       "A collection that is not there is created if one of --metric, --m, --ef-construction, --ml, --ef-search,\n"
-      "--seed or --codes is given. Give --labels once for each file, or once for all. A row that the daemon rejects\n"
-      "is listed, and the exit code is then 6. Ctrl-C stops the import: what was sent is waited for, and the exit\n"
-      "code is 6, too.\n\n"
+      "--seed or --codes is given, or if the files say how. Give --labels once for each file, or once for all. A row\n"
+      "that the daemon rejects is listed, and the exit code is then 6. Ctrl-C stops the import: what was sent is\n"
+      "waited for, and the exit code is 6, too.\n\n"
+      "npz:  the array `vectors`, or the only one of two dimensions; `ids` and `labels` in it are used, too. One of\n"
+      "      an export brings attributes and settings.\n"
+      "seed: a folder of VectorSearch-with-HNSW: its vectors without tombstones, under the numbers of their rows, and\n"
+      "      its settings. The graph is built anew.\n\n"
       "Examples:\n"
       "  vsctl import fashion train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz --scale 1/255 --metric "
       "l2\n"
       "  vsctl import words vectors.npy --ids words.txt --metric cosine\n"
+      "  vsctl import copy fashion.npz\n"
+      "  vsctl import old saved-folder --format seed\n"
       "  vsctl import copy out/vectors.npy --ids out/ids.npy --attributes out/attributes.jsonl --metric l2");
   set_action(*command, context, [&context, options, vectors] {
     options->files.vectors = vectors->results();  // CLI11 2.4 takes the one file {} for an empty list

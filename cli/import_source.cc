@@ -40,6 +40,10 @@ Status ImportSource::open_vectors(const ImportFiles& options) {
                              : options.format == "npy" ? ArrayFormat::kNpy
                                                        : ArrayFormat::kGuess;
   for (const std::string& path : options.vectors) {
+    VS_ASSIGN_OR_RETURN(auto bundle, open_bundle(path, options.format));
+    if (bundle && options.vectors.size() > 1)
+      return {Code::kBadArgument, path + ": an NPZ file or a folder is imported alone, one at a time"};
+    if (bundle) return take_bundle(path, *std::move(bundle), options);
     VS_ASSIGN_OR_RETURN(Array file, Array::open(path, format));
     if (file.shape().size() == 1)
       return {Code::kBadRequest, path + ": expected rows of vectors, so at least two dimensions; got one, of " +
@@ -54,6 +58,25 @@ Status ImportSource::open_vectors(const ImportFiles& options) {
     files.push_back(std::move(file));
   }
   return {};
+}
+
+Status ImportSource::take_bundle(const std::string& path, Bundle bundle, const ImportFiles& options) {
+  if (bundle.vectors.columns() == 0 || bundle.vectors.columns() > limits::kDimMax)
+    return {Code::kBadRequest, path + ": expected vectors of 1 to " + std::to_string(limits::kDimMax) +
+                                   " numbers; got " + std::to_string(bundle.vectors.columns())};
+  files.push_back(std::move(bundle.vectors));
+  settings = std::move(bundle.settings);
+  // Files that are named beside it go over what it holds.
+  if (options.labels.empty() && options.attributes.empty()) {
+    labels = std::move(bundle.labels);
+    if (bundle.attributes) {
+      attributes = lines_of(*bundle.attributes);
+      VS_RETURN_IF_ERROR(check_attributes(path + "[attributes]"));
+    }
+  }
+  if (!options.ids.empty() || bundle.ids.empty()) return {};
+  ids = std::move(bundle.ids);
+  return check_ids(path + "[ids]", "row", 0);
 }
 
 Status ImportSource::read_labels(const std::vector<std::string>& paths) {
@@ -73,6 +96,10 @@ Status ImportSource::read_labels(const std::vector<std::string>& paths) {
 Status ImportSource::read_attributes(const std::string& path) {
   VS_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
   attributes = lines_of(text);
+  return check_attributes(path);
+}
+
+Status ImportSource::check_attributes(const std::string& path) {
   for (size_t i = 0; i < attributes.size(); ++i) {
     std::string& line = attributes[i];
     // Between values a tab is only space, which the protocol wants to be one; inside a string it is not valid.
@@ -100,18 +127,22 @@ Status ImportSource::read_ids(const std::string& path) {
     ids = lines_of(text);
   }
   // Lines count from 1 as editors do, rows of arrays from 0.
-  const auto place = [npy](size_t i) { return npy ? "row " + std::to_string(i) : "line " + std::to_string(i + 1); };
+  return npy ? check_ids(path, "row", 0) : check_ids(path, "line", 1);
+}
+
+Status ImportSource::check_ids(const std::string& path, const std::string& unit, size_t first) {
+  const auto place = [&unit, first](size_t i) { return unit + " " + std::to_string(first + i); };
   std::unordered_map<std::string_view, size_t> seen;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (const Status status = protocol::validate_id(id(i)); !status.ok())
       return {Code::kBadRequest, path + " " + place(i) + ": " + status.message()};
-    if (const auto [first, added] = seen.try_emplace(ids[i], i); !added)
-      return {Code::kBadRequest, path + " " + place(i) + ": the id '" + ids[i] + "' stands in " + place(first->second) +
-                                     " already; every row needs an id of its own"};
+    if (const auto [earlier, added] = seen.try_emplace(ids[i], i); !added)
+      return {Code::kBadRequest, path + " " + place(i) + ": the id '" + ids[i] + "' stands in " +
+                                     place(earlier->second) + " already; every row needs an id of its own"};
   }
   if (ids.size() != rows())
     return {Code::kBadRequest, "expected as many ids as rows, " + std::to_string(rows()) + "; " + path + " has " +
-                                   std::to_string(ids.size()) + (npy ? "" : " lines")};
+                                   std::to_string(ids.size()) + " " + unit + "s"};
   return {};
 }
 

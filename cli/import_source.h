@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/array.h"
+#include "cli/bundle.h"
 
 namespace vs::cli {
 
@@ -31,6 +31,8 @@ struct ImportSource {
   std::vector<std::string> attributes;  // one JSON object a row, or empty; not together with labels
   std::vector<std::string> ids;         // one a row, all different, or empty: then the row's number
   std::string id_prefix;
+  // Of the collection that the files come from, if they say so: {"metric", "l2"}, …
+  std::vector<std::pair<std::string, std::string>> settings;
 
   uint64_t rows() const;
   uint64_t columns() const { return files.front().columns(); }
@@ -40,9 +42,13 @@ struct ImportSource {
 
  private:
   Status open_vectors(const ImportFiles& options);
+  Status take_bundle(const std::string& path, Bundle bundle, const ImportFiles& options);
   Status read_labels(const std::vector<std::string>& paths);
   Status read_attributes(const std::string& path);
   Status read_ids(const std::string& path);
+  Status check_attributes(const std::string& path);
+  // `unit` and `first`: how messages count the ids, "line" from 1 or "row" from 0.
+  Status check_ids(const std::string& path, const std::string& unit, size_t first);
 };
 
 }  // namespace vs::cli

@@ -73,6 +73,9 @@ std::optional<Element> element_for(std::string_view descr) {
   element.bytes = static_cast<uint8_t>(descr[2] - '0');
   const bool integer = element.bytes == 1 || element.bytes == 2 || element.bytes == 4 || element.bytes == 8;
   switch (descr[1]) {
+    case 'b':  // truth values, 0 and 1
+      if (element.bytes != 1) return std::nullopt;
+      [[fallthrough]];
     case 'u':
       element.kind = ElementKind::kUnsigned;
       break;
@@ -90,10 +93,7 @@ std::optional<Element> element_for(std::string_view descr) {
   return element;
 }
 
-// What a header says, the type as NumPy writes it.
-struct Header {
-  std::string descr;
-  std::vector<uint64_t> shape;
+struct Header : NpyDescription {
   size_t data_offset = 0;
 };
 
@@ -187,6 +187,11 @@ Result<ArrayHeader> parse_npy_header(std::span<const uint8_t> head) {
     return bad("expected integers or floats of 1 to 8 bytes, such as '<f4'; got '" + header.descr +
                "'; convert with array.astype('<f4')");
   return ArrayHeader{*element, std::move(header.shape), header.data_offset};
+}
+
+Result<NpyDescription> describe_npy(std::span<const uint8_t> head) {
+  VS_ASSIGN_OR_RETURN(Header header, parse_header(head));
+  return NpyDescription(std::move(header));
 }
 
 Result<std::vector<std::string>> parse_npy_strings(std::string_view file) {

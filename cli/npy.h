@@ -15,6 +15,12 @@ inline constexpr size_t kNpyHeaderBytesMax = 64u << 10;
 bool looks_like_npy(std::span<const uint8_t> head);
 // Versions 1 to 3, C order, integers and floats of any byte order. Errors: kBadRequest.
 Result<ArrayHeader> parse_npy_header(std::span<const uint8_t> head);
+// What a header says, the type as NumPy writes it ("<f4", "<U12"), also of what is no array of numbers.
+struct NpyDescription {
+  std::string descr;
+  std::vector<uint64_t> shape;
+};
+Result<NpyDescription> describe_npy(std::span<const uint8_t> head);
 // All strings of a file's array of unicode of fixed width ('<U12', one dimension), as UTF-8. Errors: kBadRequest.
 Result<std::vector<std::string>> parse_npy_strings(std::string_view file);
 

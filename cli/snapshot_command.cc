@@ -1,22 +1,13 @@
-#include <filesystem>
-
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/job.h"
-#include "cli/private_daemon.h"
-#include "cli/progress.h"
+#include "cli/restored_snapshot.h"
 #include "cli/verify.h"
 
 namespace vs::cli {
 namespace {
 
 using nlohmann::ordered_json;
-
-struct VerifyOptions {
-  std::string snapshot;  // a tag, or a path with a slash
-  std::string program;
-  std::string scratch;
-};
 
 std::string dump(const ordered_json& json) { return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
 
@@ -36,14 +27,6 @@ Exit create(Context& context, const std::string& tag) {
   }
   context.print_fields(dump(job->result));
   return Exit::kOk;
-}
-
-// Those that the daemon has. Prints the error and returns nullopt with the exit code in context.exit().
-std::optional<ordered_json> ask_for_snapshots(Context& context) {
-  const auto reply = context.call("SNAPSHOT");
-  if (!reply) return std::nullopt;
-  const ordered_json json = parse_json(*reply);
-  return json.is_object() ? json.value("snapshots", ordered_json::array()) : ordered_json::array();
 }
 
 Exit list(Context& context) {
@@ -79,22 +62,6 @@ Exit remove(Context& context, const std::string& tag, bool yes) {
   return Exit::kOk;
 }
 
-// The directory of a tag, from the daemon. Prints the error and returns nullopt with the exit code in `exit`.
-std::optional<std::string> directory_of(Context& context, const std::string& tag, Exit& exit) {
-  const auto snapshots = ask_for_snapshots(context);
-  if (!snapshots) {
-    exit = context.exit();
-    return std::nullopt;
-  }
-  for (const ordered_json& snapshot : *snapshots) {
-    if (text_of(snapshot, "tag") == tag) return text_of(snapshot, "path");
-  }
-  exit =
-      context.fail({Code::kNotFound, "there is no snapshot '" + tag + "'; `vsctl snapshot list` shows those that are " +
-                                         "there. For a directory give a path with a slash, such as ./" + tag});
-  return std::nullopt;
-}
-
 void print_verdict(Context& context, const ordered_json& verdict) {
   constexpr const char* kColumns[] = {"collection", "check", "points", "expected", "recall", "queried", "found"};
   std::vector<Table::Column> columns;
@@ -118,12 +85,9 @@ void print_verdict(Context& context, const ordered_json& verdict) {
 }
 
 // Of a restored copy. Prints the error and returns nullopt with the exit code in `exit`.
-std::optional<ordered_json> look_at_copy(Context& context, const VerifyOptions& options, const std::string& snapshot,
+std::optional<ordered_json> look_at_copy(Context& context, const RestoreOptions& options, const std::string& snapshot,
                                          Exit& exit) {
-  context.note("restoring a copy below " + options.scratch + " and building its graphs, which takes as long as they " +
-               "took at first");
-  const auto daemon =
-      PrivateDaemon::start({.program = options.program, .scratch = options.scratch, .snapshot = snapshot});
+  const auto daemon = restore_snapshot(context, options, snapshot);
   if (daemon.status().code() == Code::kCorrupt) {
     return ordered_json{{"clean", false},
                         {"problems", {{{"kind", "refused"}, {"detail", daemon.status().message()}}}},
@@ -143,23 +107,14 @@ std::optional<ordered_json> look_at_copy(Context& context, const VerifyOptions& 
   return verify_restored(inside, parse_json(*manifest), exit);
 }
 
-Exit verify(Context& context, const VerifyOptions& options) {
+Exit verify(Context& context, const RestoreOptions& options) {
   Exit exit = Exit::kOk;
-  std::string snapshot = options.snapshot;
-  if (snapshot.find('/') == std::string::npos) {
-    const auto directory = directory_of(context, snapshot, exit);
-    if (!directory) return exit;
-    snapshot = *directory;
-  }
-  std::error_code error;
-  if (!std::filesystem::is_directory(snapshot, error))
-    return context.fail({Code::kNotFound, "there is no directory " + snapshot +
-                                              " on this machine; a snapshot is verified " +
-                                              "on the machine where it lies"});
+  const auto snapshot = find_snapshot(context, options, exit);
+  if (!snapshot) return exit;
   const Interrupt interrupt;
-  const auto found = look_at_copy(context, options, snapshot, exit);
+  const auto found = look_at_copy(context, options, *snapshot, exit);
   if (!found) return exit;
-  ordered_json verdict = {{"snapshot", snapshot}};
+  ordered_json verdict = {{"snapshot", *snapshot}};
   verdict.update(*found);
   print_verdict(context, verdict);
   return verdict["clean"] == true ? Exit::kOk : Exit::kCorruption;
@@ -200,16 +155,10 @@ void add_delete(CLI::App& parent, Context& context) {
 }
 
 void add_verify(CLI::App& parent, Context& context) {
-  auto options = std::make_shared<VerifyOptions>();
-  options->scratch = PrivateDaemon::default_scratch();
+  auto options = std::make_shared<RestoreOptions>();
   CLI::App* command = parent.add_subcommand("verify", "Restore a snapshot to a temporary place, check it and query it");
   command->add_option("TAG_OR_DIR", options->snapshot, "A tag of the daemon's, or a path with a slash")->required();
-  command->add_option("--vsd", options->program, "The vsd that restores it (default: beside vsctl, else in PATH)")
-      ->type_name("PATH");
-  command->add_option("--scratch", options->scratch, "Where the copy is made; it takes about twice the snapshot's size")
-      ->type_name("DIR")
-      ->check(CLI::ExistingDirectory)
-      ->capture_default_str();
+  add_restore_options(*command, *options);
   command->footer(
       "Starts a vsd of its own with --restore, which reads every byte; compares the collections with the manifest, "
       "runs\n"

@@ -118,6 +118,7 @@ Status run_stats(const Call& call, std::string& json) {
   append_array(reply.key("layers"), stats.layers, [&](uint64_t count) { json += std::to_string(count); });
   reply.integer("generation", stats.generation);
   reply.integer("lsn", stats.lsn.value);
+  reply.integer("applied_lsn", stats.applied_lsn.value);
   reply.integer("checkpoint_lsn", stats.checkpoint_lsn.value);
   if (stats.codes) {
     JsonObject range(reply.key("code_range"));

@@ -91,6 +91,7 @@ struct CollectionStats {
   std::vector<uint64_t> layers;  // live and deleted nodes whose level is at least the index
   uint64_t generation = 0;
   Lsn lsn;                                              // of the last operation that is acknowledged or about to be
+  Lsn applied_lsn;                                      // all operations up to it are seen by searches and scans
   Lsn checkpoint_lsn;                                   // what a recovery would start from
   std::vector<std::pair<std::string, uint64_t>> bytes;  // size of each mapped file
   uint64_t locked_bytes = 0;                            // of them, in memory

@@ -269,6 +269,7 @@ CollectionStats CollectionImpl::stats() const {
     stats.layers.push_back(graph.slots_on(layer));
   }
   stats.lsn = last_lsn();
+  stats.applied_lsn = window_.mark().lsn;
   {
     std::lock_guard<std::mutex> lock(info_mutex_);
     stats.generation = info_.generation;

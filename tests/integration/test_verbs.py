@@ -127,6 +127,7 @@ class Collections(harness.DaemonTest):
         self.assertEqual((stats["dim"], stats["metric"], stats["m"]), (4, "l2", 8))
         self.assertGreaterEqual(stats["lsn"], 102)
         self.assertLessEqual(stats["checkpoint_lsn"], stats["lsn"])
+        self.assertEqual(stats["applied_lsn"], stats["lsn"])  # nothing is under way
         self.assertEqual(stats["layers"][0], 101)
         self.assertEqual(stats["layers"], sorted(stats["layers"], reverse=True))
         self.assertTrue(stats["bytes"])

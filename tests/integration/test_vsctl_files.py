@@ -246,7 +246,7 @@ class Export(VsctlTest):
         out = self.folder / "out"
         reply = self.json("export", self.name, out, "--format", "json")
         self.assertEqual(reply, {"collection": self.name, "directory": str(out), "format": "json", "count": 31,
-                                 "consistent": True})
+                                 "consistent": True, "changes": 0})
         text = (out / "points.json").read_text()
         self.assertIn("0.1234567890123456789", text)
         document = json.loads(text)
@@ -263,17 +263,18 @@ class Export(VsctlTest):
         self.assertIn("--force", self.run_ctl("export", self.name, out, "--format", "numpy", code=FAILURE).stderr)
         self.run_ctl("export", self.name, out, "--format", "numpy", "--force")
         self.assertFalse((out / "links_9.npy").exists())
-        # Of either format, nothing of the earlier export stays.
-        (out / "ids.npy.tmp").write_text("of an export that was killed")
+        # Of any format, nothing of the earlier export stays.
+        (out / "export.tmp").mkdir()
+        (out / "export.tmp" / "ids.npy.tmp").write_text("of an export that was killed")
         self.run_ctl("export", self.name, out, "--format", "json", "--force")
         self.assertEqual([path.name for path in out.iterdir()], ["points.json"])
         self.run_ctl("export", self.name, out, "--format", "numpy", "--force")
         self.assertFalse((out / "points.json").exists())
         # What a killed export leaves is in nobody's way; other files are somebody's.
         unfinished = self.folder / "unfinished"
-        unfinished.mkdir()
-        (unfinished / "vectors.npy.tmp").write_text("half")
-        (unfinished / "links_3.npy.tmp").write_text("half")
+        (unfinished / "export.tmp").mkdir(parents=True)
+        (unfinished / "export.tmp" / "vectors.npy").write_text("whole")
+        (unfinished / "export.tmp" / "links_3.npy.tmp").write_text("half")
         self.run_ctl("export", self.name, unfinished, "--format", "json")
         self.assertEqual([path.name for path in unfinished.iterdir()], ["points.json"])
         (self.folder / "other").mkdir()
