@@ -112,7 +112,8 @@ Status compare_length(uint64_t promised, uint64_t there) {
 }
 
 Result<Content> Content::open(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK it would wait for somebody to write into what is a pipe.
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) return errno_status("cannot open");
   struct stat info {};
   if (::fstat(file, &info) != 0) {

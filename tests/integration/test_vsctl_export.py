@@ -219,6 +219,8 @@ class Npz(ExportTest):
                 done = self.run_ctl("import", self.name, file, "--metric", "l2", code=FAILURE)
                 self.assertRegex(done.stderr, part)
                 self.assertIn(str(file), done.stderr)
+        os.mkfifo(self.folder / "pipe")
+        self.assertIn("regular file", self.run_ctl("import", self.name, self.folder / "pipe", code=FAILURE).stderr)
         good = self.save("good.npz", vectors=two)
         self.assertIn("alone", self.run_ctl("import", self.name, good, good, "--metric", "l2", code=USAGE).stderr)
         self.assertIn("--metric", self.run_ctl("import", self.name, good, code=NOT_FOUND).stderr)
