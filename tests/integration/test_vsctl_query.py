@@ -265,7 +265,9 @@ class WhyNot(VsctlTest):
         for _ in range(200):
             query = harness.f32([numbers.gauss(0, 1) for _ in range(8)])
             [nearest] = self.ids(f"SEARCH {self.name} {query} k=1 exact=true")
-            if self.ids(f"SEARCH {self.name} {query} k=1 ef=1") != [nearest]:
+            # Such a poor graph may have points that nothing leads to, until its vacuum comes by.
+            found = [self.ids(f"SEARCH {self.name} {query} k=1 ef={ef}") == [nearest] for ef in (1, 10_000)]
+            if found == [False, True]:
                 break
         answer = self.json("why-not", self.name, nearest, "--vector", query, "-k", "1", "--ef", "1")
         self.assertEqual((answer["verdict"], answer["ef"], answer["true_rank"], answer["rank"]), ("cut_off", 1, 1, None))
