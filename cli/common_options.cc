@@ -85,7 +85,8 @@ void add_create_options(CLI::App& command, CreateOptions& options) {
 
 void add_vector_options(CLI::App& command, VectorOptions& options) {
   auto* vector = command.add_option("--vector", options.vector, "Numbers with commas, a JSON array, or f32:BASE64");
-  auto* file = command.add_option("--file", options.file, "IDX or NPY file, plain or gzip, that holds the vector");
+  auto* file =
+      command.add_option("--file", options.file, "IDX, NPY or fvecs file, plain or gzip, that holds the vector");
   auto* row = command.add_option("--row", options.row, "Its row, from 0 (default 0)")->check(whole_number(0));
   vector->excludes(file);
   row->needs(file);

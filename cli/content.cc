@@ -3,32 +3,30 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <optional>
 
 namespace vs::cli {
 
 struct Content::Source {
-  int file = -1;
+  int file = -1;  // of a plain file, or of the temporary one
   uint64_t file_bytes = 0;
-  gzFile gzip = nullptr;          // null for a plain file
+  std::optional<InputStream> gzip;
   std::vector<uint8_t> unpacked;  // of a gzip file, as far as it was needed
 
   Source() = default;
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
   ~Source() {
-    if (gzip != nullptr) gzclose(gzip);
     if (file >= 0) ::close(file);
   }
 };
 
 namespace {
-
-constexpr size_t kPieceBytes = 1u << 20;
 
 Status errno_status(const char* what) { return {Code::kIoError, std::string(what) + ": " + std::strerror(errno)}; }
 
@@ -48,22 +46,44 @@ Status read_plain(int file, uint64_t offset, std::span<uint8_t> out) {
 Status unpack_to(Content::Source& source, uint64_t bytes) {
   std::vector<uint8_t>& unpacked = source.unpacked;
   while (unpacked.size() < bytes) {
-    const size_t before = unpacked.size();
-    const size_t piece = static_cast<size_t>(std::min<uint64_t>(kPieceBytes, bytes - before));
-    unpacked.resize(before + piece);
-    const int got = gzread(source.gzip, unpacked.data() + before, static_cast<unsigned>(piece));
-    unpacked.resize(before + static_cast<size_t>(std::max(got, 0)));
-    if (got < static_cast<int>(piece)) {
-      int error = Z_OK;
-      const char* text = gzerror(source.gzip, &error);
-      if (error == Z_ERRNO) return errno_status("cannot read");
-      if (error == Z_BUF_ERROR) return {Code::kBadRequest, "the gzip data end too early: the file is truncated"};
-      if (error != Z_OK && error != Z_STREAM_END)
-        return {Code::kBadRequest, "the gzip data are damaged (" + std::string(text) + ")"};
-      break;
-    }
+    VS_ASSIGN_OR_RETURN(const std::string_view buffered, source.gzip->peek(1));
+    if (buffered.empty()) break;
+    const size_t piece = static_cast<size_t>(std::min<uint64_t>(buffered.size(), bytes - unpacked.size()));
+    unpacked.insert(unpacked.end(), buffered.begin(), buffered.begin() + static_cast<ptrdiff_t>(piece));
+    source.gzip->take(piece);
   }
   return {};
+}
+
+// A file without a name, which is gone with its descriptor.
+int open_temporary(const std::string& folder) {
+  const int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (file >= 0) return file;
+  std::string path = folder + "/vsctl-XXXXXX";  // of file systems that do not know O_TMPFILE
+  const int named = ::mkostemp(path.data(), O_CLOEXEC);
+  if (named >= 0) ::unlink(path.c_str());
+  return named;
+}
+
+Status spool(InputStream& stream, Content::Source& source) {
+  const char* const given = std::getenv("TMPDIR");
+  const std::string folder = given != nullptr && *given != '\0' ? given : "/var/tmp";
+  const auto failed = [&folder](const char* what) {
+    Status status = errno_status(what);
+    return Status{status.code(), status.message() + "; arrays that come through a pipe are first stored in " + folder +
+                                     " (TMPDIR names another place)"};
+  };
+  source.file = open_temporary(folder);
+  if (source.file < 0) return failed("cannot make a temporary file");
+  for (;;) {
+    VS_ASSIGN_OR_RETURN(const std::string_view buffered, stream.peek(1));
+    if (buffered.empty()) return {};
+    const ssize_t written = ::write(source.file, buffered.data(), buffered.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return failed("cannot write a temporary file");
+    stream.take(static_cast<size_t>(written));
+    source.file_bytes += static_cast<uint64_t>(written);
+  }
 }
 
 }  // namespace
@@ -71,27 +91,31 @@ Status unpack_to(Content::Source& source, uint64_t bytes) {
 Content::Content(std::shared_ptr<Source> source) : source_(std::move(source)) {}
 
 Result<Content> Content::open(const std::string& path) {
-  auto source = std::make_shared<Source>();
-  source->file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (source->file < 0) return errno_status("cannot open");
-  struct stat info {};
-  if (::fstat(source->file, &info) != 0) return errno_status("cannot open");
-  if (!S_ISREG(info.st_mode)) return Status{Code::kIoError, "expected a regular file"};
-  source->file_bytes = static_cast<uint64_t>(info.st_size);
+  VS_ASSIGN_OR_RETURN(InputStream stream, InputStream::open(path));
+  return open(path, std::move(stream));
+}
 
-  uint8_t magic[2] = {};
-  if (source->file_bytes >= sizeof magic) VS_RETURN_IF_ERROR(read_plain(source->file, 0, magic));
-  if (magic[0] == 0x1f && magic[1] == 0x8b) {
-    source->gzip = gzopen(path.c_str(), "rb");
-    if (source->gzip == nullptr) return errno_status("cannot open");
-    gzbuffer(source->gzip, 256u << 10);
+Result<Content> Content::open(const std::string& path, InputStream stream) {
+  auto source = std::make_shared<Source>();
+  if (!stream.regular()) {
+    VS_RETURN_IF_ERROR(spool(stream, *source));
+    return Content(std::move(source));
   }
+  VS_RETURN_IF_ERROR(stream.peek(1).status());
+  if (stream.packed()) {
+    source->gzip = std::move(stream);
+    return Content(std::move(source));
+  }
+  source->file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat info {};
+  if (source->file < 0 || ::fstat(source->file, &info) != 0) return errno_status("cannot open");
+  source->file_bytes = static_cast<uint64_t>(info.st_size);
   return Content(std::move(source));
 }
 
 Result<std::vector<uint8_t>> Content::head(size_t bytes) {
   std::vector<uint8_t> out;
-  if (source_->gzip != nullptr) {
+  if (source_->gzip) {
     VS_RETURN_IF_ERROR(unpack_to(*source_, bytes));
     const auto end = std::min<size_t>(bytes, source_->unpacked.size());
     out.assign(source_->unpacked.begin(), source_->unpacked.begin() + static_cast<ptrdiff_t>(end));
@@ -102,9 +126,15 @@ Result<std::vector<uint8_t>> Content::head(size_t bytes) {
   return out;
 }
 
+Result<uint64_t> Content::size() {
+  if (!source_->gzip) return source_->file_bytes;
+  VS_RETURN_IF_ERROR(unpack_to(*source_, UINT64_MAX));
+  return source_->unpacked.size();
+}
+
 Status Content::expect(uint64_t bytes) {
   uint64_t there = source_->file_bytes;
-  if (source_->gzip != nullptr) {
+  if (source_->gzip) {
     // One byte more than expected shows that the stream goes on.
     VS_RETURN_IF_ERROR(unpack_to(*source_, bytes == UINT64_MAX ? bytes : bytes + 1));
     there = source_->unpacked.size();
@@ -119,7 +149,7 @@ Status Content::expect(uint64_t bytes) {
 }
 
 Status Content::read(uint64_t offset, std::span<uint8_t> out) const {
-  if (source_->gzip == nullptr) return read_plain(source_->file, offset, out);
+  if (!source_->gzip) return read_plain(source_->file, offset, out);
   // An empty array may have no memory at all, and memcpy() takes no null pointer.
   if (!out.empty()) std::memcpy(out.data(), source_->unpacked.data() + offset, out.size());
   return {};
