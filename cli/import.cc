@@ -21,9 +21,10 @@ constexpr uint64_t kChunkRows = 64;
 // Requests without a reply on one connection: enough for large commit groups in the daemon, well below its limit.
 constexpr uint64_t kWindow = 256;
 static_assert(kWindow + kChunkRows <= limits::kRequestsInFlight);
-// How many rows a state in the journal makes room for. It costs a sync, which is little for so many; after a crash twice as
-// many are looked up.
+// How many rows a synced state in the journal makes room for: enough that the sync costs little.
 constexpr uint64_t kReservedRows = 4096;
+// After how many rows the mark is written without a sync, so that few have to be looked up after a kill.
+constexpr uint64_t kMarkedRows = 512;
 
 // An error of the row itself; with any other the rest would fare no better.
 bool concerns_row(Code code) {
@@ -120,7 +121,7 @@ class Importer {
     result_.interrupted = Interrupt::requested() && !read_all_ && source_.rows() != next_row_;
     keep_first_rejected(result_, task_.rejected_listed);
     if (journal_ != nullptr && result_.complete()) journal_->remove();
-    if (!result_.complete()) save();
+    if (!result_.complete()) save(ImportJournal::Sync::kYes);
     return std::move(result_);
   }
 
@@ -130,7 +131,7 @@ class Importer {
   bool take_chunk(std::vector<SourceRow>& chunk) {
     const std::lock_guard lock(source_mutex_);
     chunk.clear();
-    while (chunk.empty() && !read_all_ && !stopped_) {
+    while (chunk.empty() && !read_all_ && !stopped_ && !Interrupt::requested()) {
       std::vector<RejectedRow> faulty;
       const uint64_t first = next_row_;
       uint64_t digest = 0;
@@ -142,7 +143,9 @@ class Importer {
       }
       if (next_row_ > reserved_) {
         reserved_ = next_row_ + kReservedRows;
-        save();
+        save(ImportJournal::Sync::kYes);
+      } else if (next_row_ - first_unmarked_ >= kMarkedRows) {
+        save(ImportJournal::Sync::kNo);
       }
       low_water_.begin(first, next_row_ - first, digest);
       for (RejectedRow& row : faulty) reject(std::move(row));
@@ -244,10 +247,11 @@ class Importer {
   }
 
   // Writes the state. Without a journal that tells the truth there is none.
-  void save() {
+  void save(ImportJournal::Sync sync) {
     if (journal_ == nullptr) return;
+    first_unmarked_ = next_row_;
     const LowWaterMark mark = low_water_.mark();
-    if (journal_->append({task_.seed, mark, std::max(reserved_, task_.compare_below), lsn_}).ok()) return;
+    if (journal_->append({task_.seed, mark, std::max(reserved_, task_.compare_below), lsn_}, sync).ok()) return;
     journal_->remove();
     journal_ = nullptr;
   }
@@ -259,8 +263,9 @@ class Importer {
   ImportJournal* journal_;
   LowWater low_water_;
   uint64_t next_row_;
-  uint64_t reserved_ = 0;  // no row from here on has been sent
-  Status unreadable_;      // an error that ended the reading
+  uint64_t reserved_ = 0;        // no row from here on has been sent
+  uint64_t first_unmarked_ = 0;  // next_row_ when the journal was last written
+  Status unreadable_;            // an error that ended the reading
   bool read_all_ = false;
   std::atomic<uint64_t> lsn_;
   Progress progress_;

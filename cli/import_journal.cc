@@ -97,9 +97,7 @@ struct ImportJournal::File {
 
   Status write(const std::string& line) {
     empty = false;
-    if (::write(descriptor, line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
-        ::fdatasync(descriptor) == 0)
-      return {};
+    if (::write(descriptor, line.data(), line.size()) == static_cast<ssize_t>(line.size())) return {};
     return failed(path);
   }
 };
@@ -148,13 +146,14 @@ Status ImportJournal::begin(const std::string& collection, uint64_t seed, const 
   return file_->write(header.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
 
-Status ImportJournal::append(const ImportState& state) {
+Status ImportJournal::append(const ImportState& state, Sync sync) {
   const ordered_json line = {{"mark", state.mark.rows},
                              {"limit", state.limit},
                              {"digest", state.mark.digest},
                              {"lsn", state.lsn},
                              {"rejected", state.mark.rejected}};
-  return file_->write(line.dump() + "\n");
+  VS_RETURN_IF_ERROR(file_->write(line.dump() + "\n"));
+  return sync == Sync::kNo || ::fdatasync(file_->descriptor) == 0 ? Status() : failed(file_->path);
 }
 
 void ImportJournal::remove() { file_->empty = true; }

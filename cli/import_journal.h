@@ -57,8 +57,10 @@ class ImportJournal {
   const std::optional<ImportState>& found() const;
   // Forgets all states and begins anew. Errors: kIoError.
   Status begin(const std::string& collection, uint64_t seed, const std::vector<std::string>& files);
-  // Appends a state; when this returns ok, it is on the disk. Errors: kIoError.
-  Status append(const ImportState& state);
+  // Appends a state. One with a higher limit than before has to be synced: it must be on the disk when rows are sent that it
+  // makes room for; a higher mark alone may be lost. Errors: kIoError.
+  enum class Sync { kNo, kYes };
+  Status append(const ImportState& state, Sync sync);
   void remove();
 
  private:

@@ -3,7 +3,9 @@
 // row counts from 0 in that file; line, from 1, is there for text files.
 #pragma once
 
+#include <set>
 #include <string>
+#include <utility>
 
 #include "daemon/protocol.h"
 
@@ -21,7 +23,8 @@ struct RejectedRow {
 // For one thread at a time.
 class RejectFile {
  public:
-  // Does not touch the file yet: it is made for the first rejected row, in place of an older one, or is appended to.
+  // Does not touch the file yet: it is made for the first rejected row, in place of an older one. To `append` is for an import
+  // that goes on: rows that stand in the file already are not written to it again.
   RejectFile(std::string path, bool append) : path_(std::move(path)), append_(append) {}
   RejectFile(const RejectFile&) = delete;
   RejectFile& operator=(const RejectFile&) = delete;
@@ -34,8 +37,11 @@ class RejectFile {
   const std::string& path() const { return path_; }
 
  private:
+  void read_rows();
+
   const std::string path_;
   const bool append_;
+  std::set<std::pair<std::string, uint64_t>> there_;  // file and row
   int file_ = -1;
   Status status_;
 };

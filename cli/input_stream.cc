@@ -18,6 +18,7 @@ struct InputStream::State {
   std::string buffer;  // [taken, size) is not yet taken
   size_t taken = 0;
   bool at_end = false;
+  Status error;  // that ended it; what was read before is still handed out
 
   State() = default;
   State(const State&) = delete;
@@ -79,11 +80,13 @@ Result<std::string_view> InputStream::peek(size_t bytes) {
       const int got = gzread(state.file, state.buffer.data() + before, static_cast<unsigned>(kPieceBytes));
       state.buffer.resize(before + static_cast<size_t>(std::max(got, 0)));
       if (got == static_cast<int>(kPieceBytes)) continue;
-      VS_RETURN_IF_ERROR(read_error(state.file));
+      state.error = read_error(state.file);
       state.at_end = true;
     }
   }
-  return std::string_view(state.buffer).substr(state.taken);
+  const std::string_view buffered = std::string_view(state.buffer).substr(state.taken);
+  if (buffered.size() < bytes) VS_RETURN_IF_ERROR(state.error);
+  return buffered;
 }
 
 void InputStream::take(size_t bytes) { state_->taken += bytes; }

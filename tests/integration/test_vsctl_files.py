@@ -96,8 +96,6 @@ class Import(VsctlTest):
 
     def test_a_file_name_in_brackets_is_one_file(self):
         path = npy(self.folder / "[a,b]", [1, 2], columns=2)
-        os.chdir(self.folder)
-        self.addCleanup(os.chdir, "/")
         self.run_ctl("import", self.name, "[a,b]", "--metric", "l2")
         self.run_ctl("import", self.name, path, "[a,b]")
         self.assertEqual(self.live(), 2)
