@@ -125,7 +125,8 @@ TEST_F(CliImportTest, RejectedRowsAreWrittenOnce) {
     ASSERT_TRUE(rejects.write(row).ok());
   }
   const std::string line =
-      "{\"file\":\"a.csv\",\"row\":7,\"line\":9,\"id\":\"x\\n\xEF\xBF\xBD\",\"code\":\"not_finite\",\"reason\":\"why\"}\n";
+      "{\"file\":\"a.csv\",\"row\":7,\"line\":9,\"id\":\"x\\n\xEF\xBF\xBD\",\"code\":\"not_finite\",\"reason\":\"why\"}"
+      "\n";
   EXPECT_EQ(read(file), line);
   RejectedRow other = row;
   other.file_row = 8;
@@ -135,7 +136,9 @@ TEST_F(CliImportTest, RejectedRowsAreWrittenOnce) {
     ASSERT_TRUE(rejects.write(row).ok());
     ASSERT_TRUE(rejects.write(other).ok());
   }
-  EXPECT_EQ(read(file), line + "{\"file\":\"a.csv\",\"row\":8,\"id\":\"x\\n\xEF\xBF\xBD\",\"code\":\"not_finite\",\"reason\":\"why\"}\n");
+  EXPECT_EQ(
+      read(file),
+      line + "{\"file\":\"a.csv\",\"row\":8,\"id\":\"x\\n\xEF\xBF\xBD\",\"code\":\"not_finite\",\"reason\":\"why\"}\n");
   RejectFile again(file, false);
   ASSERT_TRUE(again.open().ok());
   EXPECT_EQ(read(file), "");
@@ -145,8 +148,10 @@ TEST_F(CliImportTest, RejectedRowsAreWrittenOnce) {
 
 TEST_F(CliImportTest, RowsAreCountedOnAndChecked) {
   ImportFiles files;
-  files.vectors = {write("a.jsonl", "{\"id\":\"a\",\"vector\":[1,2]}\n{\"vector\":[3,4]}\n"),
-                   write("b.jsonl", "{\"id\":\"a\",\"vector\":[5,6]}\n{\"vector\":[1e39,4]}\n{\"id\":\"1\",\"vector\":[7,8]}\n{bad\n")};
+  files.vectors = {
+      write("a.jsonl", "{\"id\":\"a\",\"vector\":[1,2]}\n{\"vector\":[3,4]}\n"),
+      write("b.jsonl",
+            "{\"id\":\"a\",\"vector\":[5,6]}\n{\"vector\":[1e39,4]}\n{\"id\":\"1\",\"vector\":[7,8]}\n{bad\n")};
   files.id_prefix = "p";
   auto source = ImportSource::open(files);
   ASSERT_TRUE(source.ok()) << source.status().message();

@@ -140,7 +140,8 @@ TEST_F(CliRowsTest, RefusesBadVecs) {
   expect_refused(std::string("\xFF\xFF\xFF\xFF", 4), "fvecs", "claims -1");
   expect_refused(std::string("\xFF\xFF\xFF\x7F", 4), "fvecs", "claims 2147483647");
   // The row that differs is found when it is read.
-  const auto array = Array::open(write(vecs<float>({{1, 2}}) + std::string("\3\0\0\0", 4) + std::string(8, '\0'), "d.fvecs"));
+  const auto array =
+      Array::open(write(vecs<float>({{1, 2}}) + std::string("\3\0\0\0", 4) + std::string(8, '\0'), "d.fvecs"));
   ASSERT_TRUE(array.ok());
   Vector row(2);
   EXPECT_TRUE(array->read_floats(0, {}, row).ok());
@@ -231,8 +232,9 @@ TEST_F(CliRowsTest, ComponentsAreRoundedOnce) {
 }
 
 TEST_F(CliRowsTest, JsonLines) {
-  const auto got = rows(write("{\"id\":\"a\",\"vector\":[1,-0],\"attributes\":{\"n\":1.50}}\n \n"
-                              "{\"vector\":\"f32:AACAPwAAAEA=\",\"id\":null}\r\n{\"id\":12.50,\"vector\":[3,4],\"links\":[[]]}"));
+  const auto got =
+      rows(write("{\"id\":\"a\",\"vector\":[1,-0],\"attributes\":{\"n\":1.50}}\n \n"
+                 "{\"vector\":\"f32:AACAPwAAAEA=\",\"id\":null}\r\n{\"id\":12.50,\"vector\":[3,4],\"links\":[[]]}"));
   ASSERT_EQ(got.size(), 3u);
   EXPECT_EQ(got[0].attributes, R"({"n":1.50})");
   EXPECT_TRUE(std::signbit(got[0].vector[1]));
@@ -287,7 +289,8 @@ TEST_F(CliRowsTest, Labels) {
   EXPECT_EQ(*read_labels(write("3\n-1\nshoe\n007\n0\n1.5\n\n-\n")),
             (std::vector<std::string>{"3", "-1", "\"shoe\"", "\"007\"", "0", "\"1.5\"", "\"\"", "\"-\""}));
   EXPECT_EQ(*read_labels(write_gzip("a \"b\"\n", "l.gz")), std::vector<std::string>{R"("a \"b\"")"});
-  EXPECT_EQ(*read_labels(write(std::string("\0\0\x08\x01\0\0\0\x02\x05\x09", 10))), (std::vector<std::string>{"5", "9"}));
+  EXPECT_EQ(*read_labels(write(std::string("\0\0\x08\x01\0\0\0\x02\x05\x09", 10))),
+            (std::vector<std::string>{"5", "9"}));
   const auto binary = read_labels(write("\xFF\xFE"));
   ASSERT_FALSE(binary.ok());
   EXPECT_NE(binary.status().message().find("line 1"), std::string::npos);
