@@ -8,6 +8,7 @@
 
 #include "cli/idx.h"
 #include "cli/npy.h"
+#include "cli/vecs.h"
 
 namespace vs::cli {
 namespace {
@@ -69,12 +70,38 @@ void with_loader(const Element& element, Visit visit) {
   }
 }
 
-Result<ArrayHeader> parse_header(std::span<const uint8_t> head, ArrayFormat format) {
-  if (format == ArrayFormat::kIdx) return parse_idx_header(head);
-  if (format == ArrayFormat::kNpy) return parse_npy_header(head);
-  if (looks_like_npy(head)) return parse_npy_header(head);
-  if (looks_like_idx(head)) return parse_idx_header(head);
-  return Status{Code::kBadRequest, "expected an IDX or NPY file, plain or gzip; its first bytes are neither"};
+ArrayFormat guess(const std::string& path, std::span<const uint8_t> head) {
+  if (looks_like_npy(head)) return ArrayFormat::kNpy;
+  if (looks_like_idx(head)) return ArrayFormat::kIdx;
+  const std::string_view name = std::string_view(path).substr(0, path.size() - (path.ends_with(".gz") ? 3 : 0));
+  if (name.ends_with(".fvecs")) return ArrayFormat::kFvecs;
+  if (name.ends_with(".bvecs")) return ArrayFormat::kBvecs;
+  if (name.ends_with(".ivecs")) return ArrayFormat::kIvecs;
+  return ArrayFormat::kGuess;
+}
+
+Result<ArrayHeader> parse_header(Content& content, std::span<const uint8_t> head, ArrayFormat format) {
+  const auto vecs = [&](const Element& element) -> Result<ArrayHeader> {
+    VS_ASSIGN_OR_RETURN(const uint64_t bytes, content.size());
+    return parse_vecs_header(head, element, bytes);
+  };
+  switch (format) {
+    case ArrayFormat::kIdx:
+      return parse_idx_header(head);
+    case ArrayFormat::kNpy:
+      return parse_npy_header(head);
+    case ArrayFormat::kFvecs:
+      return vecs({ElementKind::kFloat, 4});
+    case ArrayFormat::kBvecs:
+      return vecs({ElementKind::kUnsigned, 1});
+    case ArrayFormat::kIvecs:
+      return vecs({ElementKind::kSigned, 4});
+    case ArrayFormat::kGuess:
+      break;
+  }
+  return Status{Code::kBadRequest,
+                "expected an IDX or NPY file, plain or gzip, or one that is named .fvecs, .bvecs or "
+                ".ivecs; its first bytes are neither IDX nor NPY"};
 }
 
 }  // namespace
@@ -88,15 +115,14 @@ Array::Array(std::string path, Content content, ArrayHeader header)
 }
 
 Result<Array> Array::open(const std::string& path, ArrayFormat format) {
-  auto content = Content::open(path);
-  if (!content.ok()) return named(path, content.status());
-  return open(path, *std::move(content), format);
+  return open(path, Content::open(path), format);
 }
 
-Result<Array> Array::open(std::string path, Content content, ArrayFormat format) {
-  auto head = content.head(kNpyHeaderBytesMax);
+Result<Array> Array::open(const std::string& path, Result<Content> content, ArrayFormat format) {
+  if (!content.ok()) return named(path, content.status());
+  auto head = content->head(kNpyHeaderBytesMax);
   if (!head.ok()) return named(path, head.status());
-  auto header = parse_header(*head, format);
+  auto header = parse_header(*content, *head, format == ArrayFormat::kGuess ? guess(path, *head) : format);
   if (!header.ok()) return named(path, header.status());
   uint64_t bytes = header->element.bytes;
   bool overflow = false;
@@ -109,15 +135,25 @@ Result<Array> Array::open(std::string path, Content content, ArrayFormat format)
   if (empty) bytes = 0;
   overflow |= __builtin_add_overflow(bytes, header->data_offset, &bytes);
   if (overflow) return named(path, {Code::kTooLarge, "the header's dimensions multiply to more than 2^64 bytes"});
-  if (Status status = content.expect(bytes); !status.ok()) return named(path, status);
-  return Array(std::move(path), std::move(content), *std::move(header));
+  bytes += header->row_prefix_bytes * header->shape.front();
+  if (Status status = content->expect(bytes); !status.ok()) return named(path, status);
+  return Array(path, *std::move(content), *std::move(header));
 }
 
 Result<std::vector<uint8_t>> Array::read_bytes(uint64_t first, uint64_t elements) const {
-  const uint64_t size = header_.element.bytes;
-  std::vector<uint8_t> bytes(elements * size);
-  if (Status status = content_.read(header_.data_offset + first * columns_ * size, bytes); !status.ok())
+  const uint64_t row_bytes = columns_ * header_.element.bytes;
+  const uint64_t stride = header_.row_prefix_bytes + row_bytes;
+  const uint64_t rows = columns_ == 0 ? 0 : elements / columns_;
+  std::vector<uint8_t> bytes(rows * stride);
+  if (Status status = content_.read(header_.data_offset + first * stride, bytes); !status.ok())
     return named(path_, status);
+  if (header_.row_prefix_bytes == 0) return bytes;
+  for (uint64_t row = 0; row < rows; ++row) {
+    const uint8_t* const at = bytes.data() + row * stride;
+    if (Status status = check_vecs_prefix(at, columns_, first + row); !status.ok()) return named(path_, status);
+    std::memmove(bytes.data() + row * row_bytes, at + header_.row_prefix_bytes, row_bytes);
+  }
+  bytes.resize(rows * row_bytes);
   return bytes;
 }
 

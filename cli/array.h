@@ -1,4 +1,4 @@
-// Arrays of numbers in files (IDX and NumPy's NPY), read row by row as float32 or as integers.
+// Arrays of numbers in files (IDX, NumPy's NPY, and the fvecs family), read row by row as float32 or as integers.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@
 
 namespace vs::cli {
 
-enum class ArrayFormat { kGuess, kIdx, kNpy };
+// Guessing looks at the first bytes, and for the fvecs family, which has no magic number, at the name.
+enum class ArrayFormat { kGuess, kIdx, kNpy, kFvecs, kBvecs, kIvecs };
 
 enum class ElementKind : uint8_t { kUnsigned, kSigned, kFloat };
 
@@ -27,14 +28,15 @@ struct ArrayHeader {
   Element element;
   std::vector<uint64_t> shape;  // at least one number
   uint64_t data_offset = 0;
+  uint64_t row_prefix_bytes = 0;  // before each row, not part of it; then there are two dimensions
 };
 
 class Array {
  public:
   // Checks magic number, dimensions and the exact length. Errors name the file: kBadRequest, kIoError, kTooLarge.
   static Result<Array> open(const std::string& path, ArrayFormat format = ArrayFormat::kGuess);
-  // Likewise for what does not lie in a file of its own; errors call it `path`.
-  static Result<Array> open(std::string path, Content content, ArrayFormat format);
+  // Likewise of a content that was opened for `path`, which is for messages and for guessing.
+  static Result<Array> open(const std::string& path, Result<Content> content, ArrayFormat format);
 
   // Leaves out all other rows; the numbers of rows then count those that are left. REQUIRES: they rise and are in range.
   void keep_rows(std::vector<uint64_t> rows);
@@ -47,7 +49,8 @@ class Array {
   uint64_t columns() const { return columns_; }
 
   // Fills `out` with whole rows from `first` on, each value multiplied by `scale`.
-  // REQUIRES: out.size() is a multiple of columns(), rows in range. Safe from several threads. Errors: kIoError.
+  // REQUIRES: out.size() is a multiple of columns(), rows in range. Safe from several threads. Errors: kIoError, kBadRequest (a row's own
+  // number of components, in the fvecs family, is another one).
   Status read_floats(uint64_t first, const Scale& scale, std::span<float> out) const;
   // Likewise for integers; unsigned values above INT64_MAX wrap. REQUIRES: integers(), keep_rows() was not called.
   Status read_integers(uint64_t first, std::span<int64_t> out) const;

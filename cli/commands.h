@@ -48,7 +48,10 @@ struct CreateOptions {
 
   // {"metric", "l2"}, … with the names of the protocol.
   std::vector<std::pair<std::string, std::string>> given() const;
-  // " metric=l2 m=16", to append to a CREATE request. What was not given is taken from `defaults`.
+  // Likewise; what was not given is taken from `defaults`.
+  std::vector<std::pair<std::string, std::string>> given_or(
+      const std::vector<std::pair<std::string, std::string>>& defaults) const;
+  // " metric=l2 m=16", to append to a CREATE request.
   std::string request_text(const std::vector<std::pair<std::string, std::string>>& defaults = {}) const;
 };
 void add_create_options(CLI::App& command, CreateOptions& options);

@@ -57,7 +57,8 @@ std::vector<std::pair<std::string, std::string>> CreateOptions::given() const {
   return out;
 }
 
-std::string CreateOptions::request_text(const std::vector<std::pair<std::string, std::string>>& defaults) const {
+std::vector<std::pair<std::string, std::string>> CreateOptions::given_or(
+    const std::vector<std::pair<std::string, std::string>>& defaults) const {
   auto settings = given();
   for (const auto& [name, value] : defaults) {
     const bool stands = std::any_of(settings.begin(), settings.end(), [&, &key = name](const auto& setting) {
@@ -66,8 +67,12 @@ std::string CreateOptions::request_text(const std::vector<std::pair<std::string,
     });
     if (!stands) settings.emplace_back(name, value);
   }
+  return settings;
+}
+
+std::string CreateOptions::request_text(const std::vector<std::pair<std::string, std::string>>& defaults) const {
   std::string out;
-  for (const auto& [name, value] : settings) out.append(" ").append(name).append("=").append(value);
+  for (const auto& [name, value] : given_or(defaults)) out.append(" ").append(name).append("=").append(value);
   return out;
 }
 
@@ -94,7 +99,8 @@ void add_create_options(CLI::App& command, CreateOptions& options) {
 
 void add_vector_options(CLI::App& command, VectorOptions& options, RowsAllowed rows) {
   auto* vector = command.add_option("--vector", options.vector, "Numbers with commas, a JSON array, or f32:BASE64");
-  auto* file = command.add_option("--file", options.file, "IDX or NPY file, plain or gzip, that holds the vector");
+  auto* file =
+      command.add_option("--file", options.file, "IDX, NPY or fvecs file, plain or gzip, that holds the vector");
   auto* row = command.add_option(
       "--row", options.rows,
       rows == RowsAllowed::kOne ? "Its row, from 0 (default 0)" : "Its row, from 0 (default 0), or several: 0,5,7-9");

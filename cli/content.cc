@@ -3,19 +3,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 namespace vs::cli {
 namespace {
 
-constexpr size_t kPieceBytes = 1u << 20;
-
-Status errno_status(const char* what) { return {Code::kIoError, std::string(what) + ": " + std::strerror(errno)}; }
-
+// A file that lies on a disk as it is, also the temporary one of a pipe.
 class PlainFile : public Content::Source {
  public:
   PlainFile(int file, uint64_t bytes) : file_(file), bytes_(bytes) {}
@@ -28,6 +25,8 @@ class PlainFile : public Content::Source {
     VS_RETURN_IF_ERROR(read(0, out));
     return out;
   }
+
+  Result<uint64_t> size() override { return bytes_; }
 
   Status expect(uint64_t bytes) override { return compare_length(bytes, bytes_); }
 
@@ -50,15 +49,17 @@ class PlainFile : public Content::Source {
 
 class GzipFile : public Content::Source {
  public:
-  explicit GzipFile(gzFile file) : file_(file) { gzbuffer(file_, 256u << 10); }
-  GzipFile(const GzipFile&) = delete;
-  GzipFile& operator=(const GzipFile&) = delete;
-  ~GzipFile() override { gzclose(file_); }
+  explicit GzipFile(InputStream stream) : stream_(std::move(stream)) {}
 
   Result<std::vector<uint8_t>> head(size_t bytes) override {
     VS_RETURN_IF_ERROR(unpack_to(bytes));
     const auto end = unpacked_.begin() + static_cast<ptrdiff_t>(std::min<size_t>(bytes, unpacked_.size()));
     return std::vector<uint8_t>(unpacked_.begin(), end);
+  }
+
+  Result<uint64_t> size() override {
+    VS_RETURN_IF_ERROR(unpack_to(UINT64_MAX));
+    return unpacked_.size();
   }
 
   Status expect(uint64_t bytes) override {
@@ -77,27 +78,53 @@ class GzipFile : public Content::Source {
   // Appends what the stream gives, until `bytes` bytes are there or the stream ends.
   Status unpack_to(uint64_t bytes) {
     while (unpacked_.size() < bytes) {
-      const size_t before = unpacked_.size();
-      const size_t piece = static_cast<size_t>(std::min<uint64_t>(kPieceBytes, bytes - before));
-      unpacked_.resize(before + piece);
-      const int got = gzread(file_, unpacked_.data() + before, static_cast<unsigned>(piece));
-      unpacked_.resize(before + static_cast<size_t>(std::max(got, 0)));
-      if (got < static_cast<int>(piece)) {
-        int error = Z_OK;
-        const char* text = gzerror(file_, &error);
-        if (error == Z_ERRNO) return errno_status("cannot read");
-        if (error == Z_BUF_ERROR) return {Code::kBadRequest, "the gzip data end too early: the file is truncated"};
-        if (error != Z_OK && error != Z_STREAM_END)
-          return {Code::kBadRequest, "the gzip data are damaged (" + std::string(text) + ")"};
-        break;
-      }
+      VS_ASSIGN_OR_RETURN(const std::string_view buffered, stream_.peek(1));
+      if (buffered.empty()) break;
+      const auto piece = static_cast<size_t>(std::min<uint64_t>(buffered.size(), bytes - unpacked_.size()));
+      unpacked_.insert(unpacked_.end(), buffered.begin(), buffered.begin() + static_cast<ptrdiff_t>(piece));
+      stream_.take(piece);
     }
     return {};
   }
 
-  const gzFile file_;
+  InputStream stream_;
   std::vector<uint8_t> unpacked_;  // as far as it was needed
 };
+
+// A file without a name, which is gone with its descriptor.
+int open_temporary(const std::string& folder) {
+  const int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (file >= 0) return file;
+  std::string path = folder + "/vsctl-XXXXXX";  // of file systems that do not know O_TMPFILE
+  const int named = ::mkostemp(path.data(), O_CLOEXEC);
+  if (named >= 0) ::unlink(path.c_str());
+  return named;
+}
+
+// Returns the descriptor of a temporary file that holds what the stream gives.
+Result<int> spool(InputStream stream) {
+  const char* const given = std::getenv("TMPDIR");
+  const std::string folder = given != nullptr && *given != '\0' ? given : "/var/tmp";
+  const int file = open_temporary(folder);
+  const auto failed = [&folder, file](const Status& status, bool of_folder) {
+    if (file >= 0) ::close(file);
+    if (!of_folder) return status;
+    return Status{status.code(), status.message() + "; what cannot be read from the middle is first stored in " +
+                                     folder + " (TMPDIR names another place)"};
+  };
+  if (file < 0) return failed(errno_status("cannot make a temporary file"), true);
+  for (;;) {
+    const auto buffered = stream.peek(1);
+    if (!buffered.ok()) return failed(buffered.status(), false);
+    if (buffered->empty()) break;
+    const ssize_t written = ::write(file, buffered->data(), buffered->size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return failed(errno_status("cannot write a temporary file"), true);
+    stream.take(static_cast<size_t>(written));
+  }
+  if (::lseek(file, 0, SEEK_SET) != 0) return failed(errno_status("cannot read a temporary file"), true);
+  return file;
+}
 
 }  // namespace
 
@@ -111,24 +138,28 @@ Status compare_length(uint64_t promised, uint64_t there) {
   return {};
 }
 
-Result<Content> Content::open(const std::string& path) {
-  // Without O_NONBLOCK it would wait for somebody to write into what is a pipe.
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+Result<int> open_unpacked(const std::string& path, InputStream stream) {
+  VS_RETURN_IF_ERROR(stream.peek(1).status());
+  if (!stream.regular() || stream.packed()) return spool(std::move(stream));
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return errno_status("cannot open");
-  struct stat info {};
-  if (::fstat(file, &info) != 0) {
-    Status failed = errno_status("cannot open");
-    ::close(file);
-    return failed;
-  }
-  auto plain = std::make_shared<PlainFile>(file, static_cast<uint64_t>(info.st_size));
-  if (!S_ISREG(info.st_mode)) return Status{Code::kIoError, "expected a regular file"};
+  return file;
+}
 
-  VS_ASSIGN_OR_RETURN(const std::vector<uint8_t> magic, plain->head(2));
-  if (magic != std::vector<uint8_t>{0x1f, 0x8b}) return Content(std::move(plain));
-  const gzFile gzip = gzopen(path.c_str(), "rb");
-  if (gzip == nullptr) return errno_status("cannot open");
-  return Content(std::make_shared<GzipFile>(gzip));
+Result<Content> Content::open(const std::string& path) {
+  VS_ASSIGN_OR_RETURN(InputStream stream, InputStream::open(path));
+  return open(path, std::move(stream));
+}
+
+Result<Content> Content::open(const std::string& path, InputStream stream) {
+  VS_RETURN_IF_ERROR(stream.peek(1).status());
+  if (stream.regular() && stream.packed()) return Content(std::make_shared<GzipFile>(std::move(stream)));
+  VS_ASSIGN_OR_RETURN(const int file, open_unpacked(path, std::move(stream)));
+  struct stat info {};
+  if (::fstat(file, &info) == 0) return Content(std::make_shared<PlainFile>(file, static_cast<uint64_t>(info.st_size)));
+  Status failed = errno_status("cannot open");
+  ::close(file);
+  return failed;
 }
 
 }  // namespace vs::cli

@@ -1,5 +1,6 @@
-// The bytes of an input: a file, plain or gzip, or a member of an archive (cli/zip_archive.h). What lies plain is read
-// where it lies, piece by piece; what is packed is unpacked into memory, because it cannot be read from the middle.
+// The bytes of an input, for reading at any place: of a file, plain or gzip, of a pipe, or of a member of an archive
+// (cli/zip_archive.h). What lies plain is read where it lies, piece by piece; what is packed is unpacked into memory, because
+// it cannot be read from the middle; a pipe is first written to a temporary file without a name.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/protocol.h"
+#include "cli/input_stream.h"
 
 namespace vs::cli {
 
@@ -19,16 +20,21 @@ class Content {
    public:
     virtual ~Source() = default;
     virtual Result<std::vector<uint8_t>> head(size_t bytes) = 0;
+    virtual Result<uint64_t> size() = 0;
     virtual Status expect(uint64_t bytes) = 0;
     virtual Status read(uint64_t offset, std::span<uint8_t> out) const = 0;
   };
 
-  // Of a file. Gzip is known by its first two bytes, not by the file's name. Errors: kIoError.
+  // Errors: kIoError, kBadRequest (damaged gzip).
   static Result<Content> open(const std::string& path);
+  // Likewise of a stream that was opened for `path`, of which nothing was taken.
+  static Result<Content> open(const std::string& path, InputStream stream);
   explicit Content(std::shared_ptr<Source> source) : source_(std::move(source)) {}
 
   // The first `bytes` bytes, or all if there are fewer. REQUIRES: expect() was not called yet.
   Result<std::vector<uint8_t>> head(size_t bytes) { return source_->head(bytes); }
+  // How many bytes there are; unpacks all of them if they are gzip. Errors: kBadRequest (damaged), kIoError.
+  Result<uint64_t> size() { return source_->size(); }
   // Checks that the content is exactly `bytes` long; unpacks it if it is packed. Memory grows with what is really there,
   // never with what a header claims. Errors: kBadRequest (shorter, longer or damaged), kTooLarge, kIoError.
   Status expect(uint64_t bytes) { return source_->expect(bytes); }
@@ -38,6 +44,10 @@ class Content {
  private:
   std::shared_ptr<Source> source_;
 };
+
+// A descriptor of a file that holds the stream's bytes unpacked, at its beginning, for the caller to close: of the file
+// itself, or of a temporary one. REQUIRES, Errors: as Content::open().
+Result<int> open_unpacked(const std::string& path, InputStream stream);
 
 // What expect() says when `there` are not the bytes that a header promises; ok if they are.
 Status compare_length(uint64_t promised, uint64_t there);

@@ -130,7 +130,7 @@ void add_eval_command(CLI::App& app, Context& context) {
   auto options = std::make_shared<EvalOptions>();
   CLI::App* command = app.add_subcommand("eval", "Measure recall, queries a second and latency for several ef");
   add_name(*command, options->name);
-  command->add_option("--queries", options->queries, "IDX or NPY file of query vectors")->required();
+  command->add_option("--queries", options->queries, "IDX, NPY or fvecs file of query vectors")->required();
   command->add_option("--truth", options->truth,
                       "NPY file with the true neighbours' row numbers (default: exact search on the daemon first)");
   command->add_option("-k", options->k, "Neighbours")->check(whole_number(1, limits::kKMax))->capture_default_str();

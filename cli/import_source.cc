@@ -1,182 +1,197 @@
 #include "cli/import_source.h"
 
-#include <algorithm>
-#include <span>
-#include <unordered_map>
+#include <xxhash.h>
 
-#include "cli/npy.h"
-#include "cli/settings.h"
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "cli/import_formats.h"
+#include "cli/labels.h"
+#include "cli/row_text.h"
 
 namespace vs::cli {
 namespace {
 
-// Without their line ends; an LF at the end of the text begins no further line.
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> lines;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    std::string& line = lines.emplace_back(text.substr(0, end));
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return lines;
+// Readers of arrays name the file, or what of it is meant, themselves.
+Status in_file(const std::string& path, const Status& status) {
+  const std::string& message = status.message();
+  if (message.starts_with(path) && std::string_view(":[/").find(message[path.size()]) != std::string_view::npos)
+    return status;
+  return {status.code(), path + ": " + status.message()};
+}
+
+uint64_t digest_of(uint64_t before, const SourceRow& row) {
+  const auto add = [&before](const void* data, size_t bytes) {
+    // The length, too, so that no byte may move from one member to the next.
+    before = XXH3_64bits_withSeed(data, bytes, before + bytes);
+  };
+  add(row.id.data(), row.id.size());
+  add(row.attributes.data(), row.attributes.size());
+  add(row.vector.data(), row.vector.size() * sizeof(float));
+  return before;
+}
+
+Status check_finite(const std::vector<float>& vector) {
+  const auto bad = std::find_if(vector.begin(), vector.end(), [](float number) { return !std::isfinite(number); });
+  if (bad == vector.end()) return {};
+  return {Code::kNotFinite, "component " + std::to_string(bad - vector.begin()) +
+                                " is NaN, infinite or beyond float32; every one must be a finite number"};
 }
 
 }  // namespace
 
 Result<ImportSource> ImportSource::open(const ImportFiles& options) {
   ImportSource source;
-  VS_ASSIGN_OR_RETURN(source.scale, parse_scale(options.scale));
-  source.id_prefix = options.id_prefix;
+  source.id_prefix_ = options.id_prefix;
+  std::vector<std::string> inputs = options.vectors;
+  inputs.insert(inputs.end(), options.labels.begin(), options.labels.end());
+  inputs.insert(inputs.end(), {options.attributes, options.ids});
+  if (std::count(inputs.begin(), inputs.end(), "-") > 1)
+    return Status{Code::kBadArgument, "the standard input (-) can be read only once"};
   VS_RETURN_IF_ERROR(source.open_vectors(options));
-  if (!options.labels.empty()) VS_RETURN_IF_ERROR(source.read_labels(options.labels));
-  if (!options.attributes.empty()) VS_RETURN_IF_ERROR(source.read_attributes(options.attributes));
-  if (!options.ids.empty()) VS_RETURN_IF_ERROR(source.read_ids(options.ids));
+  if (!options.labels.empty()) VS_RETURN_IF_ERROR(source.load_labels(options.labels));
+  if (!options.attributes.empty()) VS_RETURN_IF_ERROR(source.load_attributes(options.attributes));
+  if (!options.ids.empty()) VS_RETURN_IF_ERROR(source.load_ids(options.ids));
   return source;
 }
 
 Status ImportSource::open_vectors(const ImportFiles& options) {
-  const ArrayFormat format = options.format == "idx"   ? ArrayFormat::kIdx
-                             : options.format == "npy" ? ArrayFormat::kNpy
-                                                       : ArrayFormat::kGuess;
+  RowOptions row_options;
+  row_options.header = options.header;
+  VS_ASSIGN_OR_RETURN(row_options.scale, parse_scale(options.scale));
+  row_options.other_ids = !options.ids.empty();
+  row_options.other_attributes = !options.labels.empty() || !options.attributes.empty();
   for (const std::string& path : options.vectors) {
-    VS_ASSIGN_OR_RETURN(auto bundle, open_bundle(path, options.format));
-    if (bundle && options.vectors.size() > 1)
+    auto rows = open_rows(path, options.format, row_options);
+    if (!rows.ok()) return in_file(path, rows.status());
+    if ((*rows)->whole() && options.vectors.size() > 1)
       return {Code::kBadArgument, path + ": an NPZ file or a folder is imported alone, one at a time"};
-    if (bundle) return take_bundle(path, *std::move(bundle), options);
-    VS_ASSIGN_OR_RETURN(Array file, Array::open(path, format));
-    if (file.shape().size() == 1)
-      return {Code::kBadRequest, path + ": expected rows of vectors, so at least two dimensions; got one, of " +
-                                     std::to_string(file.shape().front()) +
-                                     " numbers. Labels are given with --labels FILE beside the file of the vectors"};
-    if (file.columns() == 0 || file.columns() > limits::kDimMax)
+    const uint64_t got = (*rows)->columns();
+    if (got == 0 || got > limits::kDimMax)
       return {Code::kBadRequest, path + ": expected rows of 1 to " + std::to_string(limits::kDimMax) +
-                                     " numbers; got " + std::to_string(file.columns())};
-    if (!files.empty() && file.columns() != columns())
+                                     " numbers; got " + std::to_string(got)};
+    if (!files_.empty() && got != columns())
       return {Code::kBadRequest, path + ": expected rows of " + std::to_string(columns()) + " numbers as in " +
-                                     files.front().path() + "; got " + std::to_string(file.columns())};
-    files.push_back(std::move(file));
+                                     files_.front().path + "; got " + std::to_string(got)};
+    ids_may_repeat_ |= (*rows)->gives_ids();
+    std::error_code ignored;
+    const auto type = std::filesystem::status(path, ignored).type();
+    const bool on_disk = type == std::filesystem::file_type::regular || type == std::filesystem::file_type::directory;
+    files_.push_back({path, *std::move(rows), path != "-" && on_disk});
   }
   return {};
 }
 
-Status ImportSource::take_bundle(const std::string& path, Bundle bundle, const ImportFiles& options) {
-  if (bundle.vectors.columns() == 0 || bundle.vectors.columns() > limits::kDimMax)
-    return {Code::kBadRequest, path + ": expected vectors of 1 to " + std::to_string(limits::kDimMax) +
-                                   " numbers; got " + std::to_string(bundle.vectors.columns())};
-  files.push_back(std::move(bundle.vectors));
-  settings = std::move(bundle.settings);
-  // Files that are named beside it go over what it holds.
-  if (options.labels.empty() && options.attributes.empty()) {
-    labels = std::move(bundle.labels);
-    if (bundle.attributes) {
-      attributes = lines_of(*bundle.attributes);
-      VS_RETURN_IF_ERROR(check_attributes(path + "[attributes]"));
-    }
-  }
-  if (!options.ids.empty() || bundle.ids.empty()) return {};
-  ids = std::move(bundle.ids);
-  return check_ids(path + "[ids]", "row", 0);
+Status ImportSource::check_count(const Beside& file, size_t count, bool read_all) const {
+  const auto all = read_all ? std::optional(number_) : rows();
+  if (file.path.empty() || (all ? count == *all : count >= number_)) return {};
+  return {Code::kBadRequest, std::string("expected ") + file.expected + ", " +
+                                 (all ? std::to_string(*all) : std::to_string(number_) + " or more") + "; " +
+                                 file.path + " has " + std::to_string(count) + file.unit};
 }
 
-Status ImportSource::read_labels(const std::vector<std::string>& paths) {
+Status ImportSource::load_labels(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
-    VS_ASSIGN_OR_RETURN(const Array file, Array::open(path));
-    if (file.shape().size() != 1 || !file.integers())
-      return {Code::kBadRequest, path + ": expected labels, one integer a row"};
-    VS_ASSIGN_OR_RETURN(const std::vector<int64_t> values, file.all_integers());
-    labels.insert(labels.end(), values.begin(), values.end());
+    VS_ASSIGN_OR_RETURN(const std::vector<std::string> labels, read_labels(path));
+    for (const std::string& label : labels) attributes_.push_back(label_attributes(label));
   }
-  if (labels.size() != rows())
-    return {Code::kBadRequest, "expected as many labels as rows, " + std::to_string(rows()) + "; got " +
-                                   std::to_string(labels.size()) + "; give the label files of the same data"};
+  attributes_file_ = {"as many labels as rows", paths.size() == 1 ? paths.front() : "what --labels names", " labels"};
+  return check_count(attributes_file_, attributes_.size());
+}
+
+Status ImportSource::load_attributes(const std::string& path) {
+  auto lines = read_lines(path);
+  if (!lines.ok()) return in_file(path, lines.status());
+  for (const std::string& line : *lines) VS_RETURN_IF_ERROR(append_attributes(path, line, attributes_));
+  attributes_file_ = {"one JSON object a row", path, " lines"};
+  return check_count(attributes_file_, attributes_.size());
+}
+
+Status ImportSource::load_ids(const std::string& path) {
+  VS_ASSIGN_OR_RETURN(ids_, read_ids(path, id_prefix_));
+  ids_file_ = {"as many ids as rows", path, " ids"};
+  return check_count(ids_file_, ids_.size());
+}
+
+std::optional<uint64_t> ImportSource::rows() const {
+  uint64_t sum = 0;
+  for (const File& file : files_) {
+    const auto rows = file.rows->rows();
+    if (!rows) return std::nullopt;
+    sum += *rows;
+  }
+  return sum;
+}
+
+std::optional<double> ImportSource::part() const {
+  if (const auto all = rows()) return *all == 0 ? 1 : static_cast<double>(number_) / static_cast<double>(*all);
+  // Files of one import are mostly of one size.
+  const auto here = file_ < files_.size() ? files_[file_].rows->part() : 0.0;
+  if (!here) return std::nullopt;
+  return (static_cast<double>(file_) + *here) / static_cast<double>(files_.size());
+}
+
+bool ImportSource::can_be_read_again() const {
+  return std::all_of(files_.begin(), files_.end(), [](const File& file) { return file.on_disk; });
+}
+
+Result<bool> ImportSource::next(SourceRow& row) {
+  for (; file_ < files_.size(); ++file_, file_row_ = 0) {
+    const File& file = files_[file_];
+    const auto more = file.rows->next(row);
+    if (!more.ok()) return in_file(file.path, more.status());
+    if (!*more) continue;
+    row.file = file_;
+    row.file_row = file_row_++;
+    row.number = number_++;
+    VS_RETURN_IF_ERROR(complete(row));
+    row.digest = digest_ = digest_of(digest_, row);
+    return true;
+  }
+  VS_RETURN_IF_ERROR(check_count(attributes_file_, attributes_.size(), true));
+  VS_RETURN_IF_ERROR(check_count(ids_file_, ids_.size(), true));
+  return false;
+}
+
+// Gives the row its id and attributes, and checks it. An error is one of all rows.
+Status ImportSource::complete(SourceRow& row) {
+  const auto refuse_two = [&](const char* what, const std::string& path) {
+    return in_file(this->path(row.file),
+                   {Code::kBadArgument, std::string("the rows have ") + what + " of their own, and " + path +
+                                            " gives others; leave one of the two out"});
+  };
+  if (!ids_file_.path.empty()) {
+    VS_RETURN_IF_ERROR(check_count(ids_file_, ids_.size()));
+    if (!row.id.empty()) return refuse_two("ids", ids_file_.path);
+    row.id = ids_[row.number];
+  }
+  if (!attributes_file_.path.empty()) {
+    VS_RETURN_IF_ERROR(check_count(attributes_file_, attributes_.size()));
+    if (!row.attributes.empty()) return refuse_two("attributes", attributes_file_.path);
+    row.attributes = attributes_[row.number];
+  }
+  // A row that could not be read may have had an id, which is not its number.
+  const bool unknown = !row.fault.ok() && row.id.empty() && files_[row.file].rows->gives_ids();
+  if (!unknown) row.id = id_prefix_ + (row.id.empty() ? std::to_string(row.number) : row.id);
+  if (!row.fault.ok()) return {};
+  row.fault = protocol::validate_id(row.id);
+  if (!row.fault.ok()) row.id = shortened(row.id);
+  if (row.fault.ok()) row.fault = check_finite(row.vector);
+  if (row.fault.ok() && row.attributes.size() > limits::kAttributesBytes)
+    row.fault = {Code::kTooLarge, "attributes must be at most " + std::to_string(limits::kAttributesBytes) +
+                                      " bytes, got " + std::to_string(row.attributes.size())};
+  if (row.fault.ok() && ids_may_repeat_ && !seen_.insert(row.id))
+    row.fault = {Code::kExists,
+                 "an earlier row has the id '" + shortened(row.id) + "'; every row needs an id of its own"};
   return {};
 }
 
-Status ImportSource::read_attributes(const std::string& path) {
-  VS_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
-  attributes = lines_of(text);
-  return check_attributes(path);
-}
-
-Status ImportSource::check_attributes(const std::string& path) {
-  for (size_t i = 0; i < attributes.size(); ++i) {
-    std::string& line = attributes[i];
-    // Between values a tab is only space, which the protocol wants to be one; inside a string it is not valid.
-    std::replace(line.begin(), line.end(), '\t', ' ');
-    line.erase(0, std::min(line.find_first_not_of(' '), line.size()));
-    line.erase(line.find_last_not_of(' ') + 1);
-    const auto kind = line.substr(0, 1) == "{" ? protocol::Value::Kind::kObject : protocol::Value::Kind::kBare;
-    if (const auto object = protocol::read_attributes({kind, line}); !object.ok())
-      return {object.status().code(), path + " line " + std::to_string(i + 1) + ": " + object.status().message()};
-  }
-  if (attributes.size() != rows())
-    return {Code::kBadRequest, "expected one JSON object a row, " + std::to_string(rows()) + "; " + path + " has " +
-                                   std::to_string(attributes.size()) + " lines"};
-  return {};
-}
-
-Status ImportSource::read_ids(const std::string& path) {
-  VS_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
-  const bool npy = looks_like_npy(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
-  if (npy) {
-    auto strings = parse_npy_strings(text);
-    if (!strings.ok()) return {strings.status().code(), path + ": " + strings.status().message()};
-    ids = *std::move(strings);
-  } else {
-    ids = lines_of(text);
-  }
-  // Lines count from 1 as editors do, rows of arrays from 0.
-  return npy ? check_ids(path, "row", 0) : check_ids(path, "line", 1);
-}
-
-Status ImportSource::check_ids(const std::string& path, const std::string& unit, size_t first) {
-  const auto place = [&unit, first](size_t i) { return unit + " " + std::to_string(first + i); };
-  std::unordered_map<std::string_view, size_t> seen;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (const Status status = protocol::validate_id(id(i)); !status.ok())
-      return {Code::kBadRequest, path + " " + place(i) + ": " + status.message()};
-    if (const auto [earlier, added] = seen.try_emplace(ids[i], i); !added)
-      return {Code::kBadRequest, path + " " + place(i) + ": the id '" + ids[i] + "' stands in " +
-                                     place(earlier->second) + " already; every row needs an id of its own"};
-  }
-  if (ids.size() != rows())
-    return {Code::kBadRequest, "expected as many ids as rows, " + std::to_string(rows()) + "; " + path + " has " +
-                                   std::to_string(ids.size()) + " " + unit + "s"};
-  return {};
-}
-
-uint64_t ImportSource::rows() const {
-  uint64_t rows = 0;
-  for (const Array& file : files) rows += file.rows();
-  return rows;
-}
-
-std::string ImportSource::id(uint64_t row) const { return id_prefix + (ids.empty() ? std::to_string(row) : ids[row]); }
-
-Status ImportSource::append_requests(const std::string& collection, uint64_t first, uint64_t count,
-                                     std::string& out) const {
-  std::vector<float> vectors(count * columns());
-  uint64_t file_begin = 0;
-  uint64_t filled = 0;
-  for (const Array& file : files) {
-    const uint64_t row = first + filled;
-    if (filled < count && row < file_begin + file.rows()) {
-      const uint64_t rows = std::min(count - filled, file_begin + file.rows() - row);
-      const std::span<float> part = std::span(vectors).subspan(filled * columns(), rows * columns());
-      VS_RETURN_IF_ERROR(file.read_floats(row - file_begin, scale, part));
-      filled += rows;
-    }
-    file_begin += file.rows();
-  }
-  for (uint64_t i = 0; i < count; ++i) {
-    out.append("ADD ").append(collection).append(" ").append(protocol::quote_word(id(first + i))).append(" ");
-    out += protocol::encode_vector(std::span(vectors).subspan(i * columns(), columns()));
-    if (!labels.empty()) out += " {\"label\":" + std::to_string(labels[first + i]) + "}";
-    if (!attributes.empty()) out += " " + attributes[first + i];
-    out += '\n';
-  }
-  return {};
+void append_add(const std::string& collection, const SourceRow& row, std::string_view options, std::string& out) {
+  out.append("ADD ").append(collection).append(" ").append(protocol::quote_word(row.id)).append(" ");
+  out += protocol::encode_vector(row.vector);
+  if (!row.attributes.empty()) out.append(" ").append(row.attributes);
+  out.append(options) += '\n';
 }
 
 }  // namespace vs::cli

@@ -5,7 +5,9 @@
 
 #include "cli/bundle.h"
 #include "cli/context.h"
+#include "cli/labels.h"
 #include "cli/npy.h"
+#include "cli/row_text.h"
 #include "cli/table.h"
 #include "cli/zip_archive.h"
 
@@ -25,20 +27,19 @@ class Npz {
  public:
   Npz(std::string path, ZipArchive archive) : path_(std::move(path)), archive_(std::move(archive)) {}
 
-  Result<Bundle> open() const {
+  Result<Bundle> open(const RowOptions& options) const {
     VS_ASSIGN_OR_RETURN(const std::string name, name_of_vectors());
     VS_ASSIGN_OR_RETURN(Array vectors, array(name));
     if (vectors.shape().size() < 2)
       return failed(
           name, {Code::kBadRequest, "expected rows of vectors, so two dimensions; got " + shape_text(vectors.shape())});
     Bundle bundle{.vectors = std::move(vectors)};
-    if (has("ids")) VS_RETURN_IF_ERROR(read_ids(bundle));
-    if (has_member("attributes.jsonl")) {
-      auto text = archive_.text("attributes.jsonl");
-      if (!text.ok()) return failed("attributes.jsonl", text.status());
-      bundle.attributes = *std::move(text);
-    } else if (has("labels")) {
-      VS_RETURN_IF_ERROR(read_labels(bundle));
+    if (!options.other_ids && has("ids")) VS_RETURN_IF_ERROR(read_ids(bundle));
+    if (!options.other_attributes) {
+      if (has_member("attributes.jsonl"))
+        VS_RETURN_IF_ERROR(read_attributes(bundle));
+      else if (has("labels"))
+        VS_RETURN_IF_ERROR(read_labels(bundle));
     }
     if (has_member("meta.json")) read_settings(bundle);
     return bundle;
@@ -57,9 +58,7 @@ class Npz {
   }
 
   Result<Array> array(const std::string& name) const {
-    auto content = archive_.member(name + std::string(kSuffix));
-    if (!content.ok()) return failed(name, content.status());
-    return Array::open(place(name), *std::move(content), ArrayFormat::kNpy);
+    return Array::open(place(name), archive_.member(name + std::string(kSuffix)), ArrayFormat::kNpy);
   }
 
   Result<std::string> name_of_vectors() const {
@@ -90,25 +89,33 @@ class Npz {
   // Strings, or whole numbers.
   Status read_ids(Bundle& bundle) const {
     VS_ASSIGN_OR_RETURN(bundle.ids, strings("ids"));
+    VS_RETURN_IF_ERROR(check_ids(bundle.ids, "", place("ids"), Unit::kRow));
     return expect_rows("ids", bundle.ids.size(), bundle);
   }
 
   // Integers, or strings, which become attributes like them.
   Status read_labels(Bundle& bundle) const {
     VS_ASSIGN_OR_RETURN(const std::string descr, descr_of("labels"));
-    if (!descr.starts_with("<U")) {
-      VS_ASSIGN_OR_RETURN(bundle.labels, integers("labels"));
-      return expect_rows("labels", bundle.labels.size(), bundle);
+    if (descr.starts_with("<U")) {
+      VS_ASSIGN_OR_RETURN(const std::vector<std::string> labels, strings("labels"));
+      for (const std::string& label : labels) bundle.attributes.push_back(label_attributes(string_json(label)));
+    } else {
+      VS_ASSIGN_OR_RETURN(const std::vector<int64_t> labels, integers("labels"));
+      for (const int64_t label : labels) bundle.attributes.push_back(label_attributes(std::to_string(label)));
     }
-    VS_ASSIGN_OR_RETURN(const std::vector<std::string> labels, strings("labels"));
-    VS_RETURN_IF_ERROR(expect_rows("labels", labels.size(), bundle));
-    bundle.attributes.emplace();
-    for (const std::string& label : labels) {
-      *bundle.attributes += "{\"label\":";
-      protocol::append_string(*bundle.attributes, label);
-      *bundle.attributes += "}\n";
+    return expect_rows("labels", bundle.attributes.size(), bundle);
+  }
+
+  Status read_attributes(Bundle& bundle) const {
+    constexpr const char* kName = "attributes.jsonl";
+    const auto text = archive_.text(kName);
+    if (!text.ok()) return failed(kName, text.status());
+    for (std::string_view left = *text; !left.empty();) {
+      const size_t end = std::min(left.find('\n'), left.size());
+      VS_RETURN_IF_ERROR(append_attributes(place(kName), left.substr(0, end), bundle.attributes));
+      left.remove_prefix(std::min(end + 1, left.size()));
     }
-    return {};
+    return expect_rows(kName, bundle.attributes.size(), bundle);
   }
 
   Status expect_rows(const std::string& name, uint64_t rows, const Bundle& bundle) const {
@@ -173,10 +180,10 @@ class Npz {
 
 }  // namespace
 
-Result<Bundle> open_npz(const std::string& path) {
-  auto archive = ZipArchive::open(path);
+Result<Bundle> open_npz(const std::string& path, InputStream stream, const RowOptions& options) {
+  auto archive = ZipArchive::open(path, std::move(stream));
   if (!archive.ok()) return Status{archive.status().code(), path + ": " + archive.status().message()};
-  return Npz(path, *std::move(archive)).open();
+  return Npz(path, *std::move(archive)).open(options);
 }
 
 }  // namespace vs::cli

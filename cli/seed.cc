@@ -53,7 +53,7 @@ Result<SeedMeta> parse_seed_meta(std::string_view json) {
   return out;
 }
 
-Result<Bundle> open_seed(const std::string& directory) {
+Result<Bundle> open_seed(const std::string& directory, const RowOptions& options) {
   const auto file = [&directory](const char* name) { return (std::filesystem::path(directory) / name).string(); };
   const auto about = [](const std::string& path, const Status& status) {
     return Status{status.code(), path + ": " + status.message()};
@@ -62,8 +62,8 @@ Result<Bundle> open_seed(const std::string& directory) {
     std::error_code ignored;
     if (!std::filesystem::exists(file(name), ignored))
       return Status{Code::kBadRequest,
-                    directory + " is no folder of VectorSearch-with-HNSW: there is no " + name +
-                        "; an export for numpy is imported as DIR/vectors.npy with --ids DIR/ids.npy " +
+                    directory + ": it is no folder of VectorSearch-with-HNSW, as there is no " + name +
+                        " in it; an export for numpy is imported as DIR/vectors.npy with --ids DIR/ids.npy " +
                         "and --attributes DIR/attributes.jsonl"};
   }
   VS_ASSIGN_OR_RETURN(const std::string text, read_text_file(file("meta.json")));
@@ -90,7 +90,7 @@ Result<Bundle> open_seed(const std::string& directory) {
   for (uint64_t row = 0; row < rows; ++row) {
     if (dead[row] != 0) continue;
     kept.push_back(row);
-    ids.push_back(std::to_string(row));
+    if (!options.other_ids) ids.push_back(std::to_string(row));
   }
   vectors.keep_rows(std::move(kept));
   return Bundle{.vectors = std::move(vectors), .ids = std::move(ids), .settings = std::move(meta->settings)};

@@ -5,16 +5,14 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
-#include "daemon/protocol.h"
+#include "cli/row_reader.h"
 
 namespace vs::cli {
 
 struct SeedMeta {
   uint64_t dim = 0;
-  std::vector<std::pair<std::string, std::string>> settings;  // as in a Bundle
+  CollectionSettings settings;
 };
 
 // Of meta.json's text. Members that a collection has no use for are passed over. Errors: kBadRequest.

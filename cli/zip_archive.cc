@@ -1,6 +1,7 @@
 #include "cli/zip_archive.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zip.h>
 
@@ -69,6 +70,8 @@ class Member : public Content::Source {
     VS_RETURN_IF_ERROR(read_exactly(0, out));
     return out;
   }
+
+  Result<uint64_t> size() override { return bytes_; }
 
   Status expect(uint64_t bytes) override {
     if (Status status = compare_length(bytes, bytes_); !status.ok()) return status;
@@ -179,21 +182,25 @@ bool looks_like_zip(std::span<const uint8_t> head) {
 }
 
 Result<ZipArchive> ZipArchive::open(const std::string& path) {
-  // Which says better what is wrong with the file, and does not wait for what is no regular one.
-  VS_RETURN_IF_ERROR(Content::open(path).status());
+  VS_ASSIGN_OR_RETURN(InputStream stream, InputStream::open(path));
+  return open(path, std::move(stream));
+}
+
+Result<ZipArchive> ZipArchive::open(const std::string& path, InputStream stream) {
+  VS_ASSIGN_OR_RETURN(const int file, open_unpacked(path, std::move(stream)));
   auto handle = std::make_shared<Handle>();
+  struct stat info {};
+  if (::fstat(file, &info) == 0) handle->file_bytes = static_cast<uint64_t>(info.st_size);
   int code = 0;
-  handle->zip = zip_open(path.c_str(), ZIP_RDONLY, &code);
+  handle->zip = zip_fdopen(file, 0, &code);
   if (handle->zip == nullptr) {
+    ::close(file);
     zip_error_t error;
     zip_error_init_with_code(&error, code);
     Status status = status_of(&error);
     zip_error_fini(&error);
     return status;
   }
-  std::error_code failed;
-  handle->file_bytes = std::filesystem::file_size(path, failed);
-  if (failed) return Status{Code::kIoError, "cannot read: " + failed.message()};
   const zip_int64_t count = zip_get_num_entries(handle->zip, 0);
   if (count > kMembersMax)
     return Status{Code::kBadRequest,

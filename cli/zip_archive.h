@@ -18,6 +18,8 @@ class ZipArchive {
  public:
   // Reads the directory. Errors: kBadRequest (no ZIP file, damaged), kIoError.
   static Result<ZipArchive> open(const std::string& path);
+  // Likewise of a stream that was opened for `path`, of which nothing was taken.
+  static Result<ZipArchive> open(const std::string& path, InputStream stream);
 
   const std::vector<std::string>& names() const { return names_; }
   // A member, stored or deflated. Its length and checksum are verified by Content::expect(). Errors: kBadRequest (another

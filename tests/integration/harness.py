@@ -26,6 +26,10 @@ SKIPPED = 77  # CTest's SKIP_RETURN_CODE
 # Sanitizers slow everything down; a limit is only there to end a test that hangs.
 TIMEOUT_S = float(os.environ.get("VS_TEST_TIMEOUT_S", "120"))
 
+# Where vsctl keeps the journals of imports; nothing of a test may lie in the home of whoever runs it.
+STATE = tempfile.TemporaryDirectory(prefix="vsctl-state-")
+os.environ["XDG_STATE_HOME"] = STATE.name
+
 READY = re.compile(r"ready listen=(?P<host>\S+):(?P<port>\d+)")
 
 

@@ -31,6 +31,9 @@ class VsctlTest(harness.DaemonTest):
         folder = tempfile.TemporaryDirectory(prefix="vsctl-test-")
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
+        # Imports write a file of rejected rows where they are started.
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
 
     def run_ctl(self, *arguments, code=OK, **options):
         """Runs vsctl and checks its exit code; errors print nothing to stdout and one or more vsctl: lines to stderr."""

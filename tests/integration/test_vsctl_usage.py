@@ -34,7 +34,7 @@ class Usage(VsctlTest):
                           ["add", "x", "1", "--vector", "1", "--attributes", "[1]"],
                           ["add", "x", "1", "--vector", "1", "--attributes", "{"], ["get", "x"], ["get", "x", ""],
                           ["delete", "x"], ["scan", "x", "--limit", "0"], ["scan", "x", "--with", "pixels"],
-                          ["scan", "x", "--all", "--limit", "3"], ["import", "x"], ["import", "x", "f", "--format", "csv"],
+                          ["scan", "x", "--all", "--limit", "3"], ["import", "x"], ["import", "x", "f", "--format", "xml"],
                           ["import", "x", "f", "--connections", "0"], ["export", "x", "d"],
                           ["export", "x", "d", "--format", "xml"], ["export", "x", "-", "--format", "npz"],
                           ["export", "x", "d", "--format", "npz", "--scratch", "/tmp"],

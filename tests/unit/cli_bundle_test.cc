@@ -11,6 +11,7 @@
 #include "cli/export_rows.h"
 #include "cli/export_scan.h"
 #include "cli/export_target.h"
+#include "cli/import_formats.h"
 #include "cli/interrupt.h"
 #include "cli/npy.h"
 #include "cli/seed.h"
@@ -74,6 +75,11 @@ std::vector<float> floats(const Array& array) {
   return out;
 }
 
+Result<Bundle> npz(const std::string& path, const RowOptions& options = {}) {
+  VS_ASSIGN_OR_RETURN(InputStream stream, InputStream::open(path));
+  return open_npz(path, std::move(stream), options);
+}
+
 TEST_F(CliBundleTest, KeepsRows) {
   auto array = Array::open(write_npy<float>("a.npy", "<f4", 2, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
   ASSERT_TRUE(array.ok());
@@ -129,13 +135,13 @@ TEST_F(CliBundleTest, EveryFlippedBitOfAMemberIsFound) {
   write_deflated("deflated.npz", files);
   for (const char* name : {"stored.npz", "deflated.npz"}) {
     const std::string whole = read(name);
-    ASSERT_TRUE(open_npz(path(name)).ok());
+    ASSERT_TRUE(npz(path(name)).ok());
     const size_t begin = whole.find("vectors.npy") + 11;
     const size_t end = whole.find("PK\x01\x02");
     for (size_t at = begin; at < end; ++at) {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ 4);
-      const auto bundle = open_npz(write("damaged.npz", damaged));
+      const auto bundle = npz(write("damaged.npz", damaged));
       // Bytes of an extra field, which says nothing of the data, may differ.
       if (bundle.ok()) {
         EXPECT_EQ(floats(bundle->vectors), (std::vector<float>{1, 2, 3, 4})) << name << " byte " << at;
@@ -147,10 +153,10 @@ TEST_F(CliBundleTest, EveryFlippedBitOfAMemberIsFound) {
     if (std::string_view(name) == "stored.npz") {
       std::string damaged = whole;
       damaged[end - 1] = static_cast<char>(damaged[end - 1] ^ 1);
-      EXPECT_EQ(open_npz(write("damaged.npz", damaged)).status().code(), Code::kBadRequest);
+      EXPECT_EQ(npz(write("damaged.npz", damaged)).status().code(), Code::kBadRequest);
     }
     for (size_t length = 0; length < whole.size(); ++length)
-      EXPECT_FALSE(open_npz(write("damaged.npz", whole.substr(0, length))).ok()) << name << " cut at " << length;
+      EXPECT_FALSE(npz(write("damaged.npz", whole.substr(0, length))).ok()) << name << " cut at " << length;
   }
 }
 
@@ -166,24 +172,57 @@ TEST_F(CliBundleTest, NpzOfAnExportBringsItsSettings) {
     ASSERT_TRUE(ids.ok() && ids->append(text.data(), text.size() * sizeof(char32_t)).ok() && ids->finish(2).ok());
   }
   ASSERT_TRUE(write_zip(path("a.npz"), files).ok());
-  const auto bundle = open_npz(path("a.npz"));
+  const auto bundle = npz(path("a.npz"));
   ASSERT_TRUE(bundle.ok()) << bundle.status().message();
   EXPECT_EQ(bundle->ids, (std::vector<std::string>{"a", "bc"}));
-  EXPECT_EQ(bundle->attributes, "{}\n{\"a\":1}\n");
+  EXPECT_EQ(bundle->attributes, (std::vector<std::string>{"{}", "{\"a\":1}"}));
   // Nothing that would add a word to the request.
   EXPECT_EQ(bundle->settings,
             (std::vector<std::pair<std::string, std::string>>{{"metric", "dot"}, {"m", "9"}, {"ml", "0.5"}}));
+  RowOptions others;
+  others.other_ids = others.other_attributes = true;
+  const auto vectors = npz(path("a.npz"), others);
+  ASSERT_TRUE(vectors.ok());
+  EXPECT_TRUE(vectors->ids.empty() && vectors->attributes.empty());
+  EXPECT_EQ(vectors->settings, bundle->settings);
 }
 
-TEST_F(CliBundleTest, WhatIsNoBundle) {
+TEST_F(CliBundleTest, ACollectionIsReadAsRows) {
+  const Interrupt interrupt;
+  const std::vector<std::string> files = {write_npy<float>("vectors.npy", "<f4", 2, {1, 2, 3, 4, 5, 6}),
+                                          write_npy<uint8_t>("tombstones.npy", "|b1", 0, {0, 1, 0}),
+                                          write("meta.json", R"({"dim":2,"metric":"cosine","M":7})"),
+                                          write_npy<int64_t>("ids.npy", "<i8", 0, {0, 7, 2}),
+                                          write_npy<int32_t>("labels.npy", "<i4", 0, {5, 6, 7})};
+  ASSERT_TRUE(write_zip(path("a.npz"), files).ok());
+  for (const std::string& from : {path("a.npz"), directory_.string()}) {
+    const auto rows = open_rows(from, "", {});
+    ASSERT_TRUE(rows.ok()) << rows.status().message();
+    const bool folder = from == directory_.string();
+    EXPECT_TRUE((*rows)->whole() && (*rows)->gives_ids());
+    EXPECT_EQ((*rows)->settings().size(), folder ? 2u : 0u) << "meta.json of another program says nothing";
+    EXPECT_EQ((*rows)->rows(), folder ? 2u : 3u);
+    Row row;
+    std::vector<std::string> got;
+    while (*(*rows)->next(row)) got.push_back(row.id + " " + std::to_string(row.vector[1]) + row.attributes);
+    if (folder)
+      EXPECT_EQ(got, (std::vector<std::string>{"0 2.000000", "2 6.000000"}));
+    else
+      EXPECT_EQ(got, (std::vector<std::string>{R"(0 2.000000{"label":5})", R"(7 4.000000{"label":6})",
+                                               R"(2 6.000000{"label":7})"}));
+  }
+}
+
+TEST_F(CliBundleTest, WhatIsNoCollection) {
   const std::string plain = write_npy<float>("v.npy", "<f4", 2, {1, 2});
-  const auto none = open_bundle(plain, "guess");
-  ASSERT_TRUE(none.ok());
-  EXPECT_FALSE(none->has_value());
-  EXPECT_EQ(open_bundle(plain, "npz").status().code(), Code::kBadRequest);
-  EXPECT_EQ(open_bundle(path("none"), "guess").status().code(), Code::kIoError);
-  EXPECT_EQ(open_bundle(path("none"), "npz").status().code(), Code::kIoError);
-  EXPECT_EQ(open_bundle(directory_.string(), "guess").status().code(), Code::kBadRequest) << "no seed folder";
+  const auto rows = open_rows(plain, "", {});
+  ASSERT_TRUE(rows.ok());
+  EXPECT_FALSE((*rows)->whole());
+  EXPECT_EQ(open_rows(plain, "npz", {}).status().code(), Code::kBadRequest);
+  EXPECT_EQ(open_rows(path("none"), "", {}).status().code(), Code::kIoError);
+  EXPECT_EQ(open_rows(path("none"), "npz", {}).status().code(), Code::kIoError);
+  EXPECT_EQ(open_rows(directory_.string(), "", {}).status().code(), Code::kBadRequest) << "no seed folder";
+  EXPECT_EQ(open_rows(directory_.string(), "npy", {}).status().code(), Code::kIoError);
 }
 
 TEST(CliSeedMetaTest, Settings) {
