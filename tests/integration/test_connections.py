@@ -173,11 +173,9 @@ class Connections(harness.DaemonTest):
                     sent += 1
             except socket.timeout:
                 pass
-            with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as status:
-                peak_kib = next(int(row.split()[1]) for row in status if row.startswith("VmHWM"))
-            print(f"{sent} requests of {len(line)} bytes taken, the daemon held {peak_kib} KiB at most")
             daemon.kill()
-            self.assertLess(peak_kib, 250 << 10)
+            print(f"{sent} requests of {len(line)} bytes were taken, each with a reply as long")
+            self.assertLess(sent, 100)
 
     def test_a_client_that_reads_late_gets_all_replies(self):
         """More than is held for it, so that the daemon stops reading in between and goes on when there is room again."""
