@@ -8,6 +8,7 @@ import random
 import shutil
 import stat
 import tempfile
+import time
 import unittest
 
 import harness
@@ -126,6 +127,16 @@ class Shutdown(unittest.TestCase):
             clients[0].ok("PING")
             self.assertEqual(daemon.terminate(), 0)
             self.assertTrue(all(client.at_end() for client in clients))
+
+    def test_sigterm_while_a_client_that_quit_keeps_its_socket(self):
+        """Its connection is kept for 5 s, or shorter when the daemon ends."""
+        with harness.Daemon() as daemon:
+            client = daemon.connect()
+            self.assertEqual(client.call("QUIT"), ("OK", None))
+            time.sleep(0.1)
+            begin = time.monotonic()
+            self.assertEqual(daemon.terminate(), 0)
+            self.assertLess(time.monotonic() - begin, 4)
 
     def test_shutdown_is_for_the_unix_socket(self):
         with harness.Daemon() as daemon:
